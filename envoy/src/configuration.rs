@@ -1,0 +1,61 @@
+//! The plugin's configuration into a policy. Envoy hands over a `google.protobuf.StringValue` as its text and a
+//! `google.protobuf.Struct` as raw protobuf.
+
+use prost::Message;
+use prost_types::value::Kind;
+use prost_types::{Struct, Value as StructValue};
+use secure_callbacks::policy::Problem;
+use secure_callbacks::{PolicyConfig, PolicyError, SecretProblem, SecretSource};
+use serde_json::{Map, Value};
+
+/// How a serialized `Struct` starts: the tag of its only field. It is also a line feed, which JSON text may start with;
+/// then the bytes after it do not decode.
+const STRUCT_TAG: u8 = 0x0a;
+
+/// Reads a policy from the bytes of a plugin's configuration.
+///
+/// # Errors
+/// The first bad entry, by its place.
+pub fn read(bytes: &[u8]) -> Result<PolicyConfig, PolicyError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(PolicyError::new("", Problem::Empty));
+    }
+    if bytes.first() == Some(&STRUCT_TAG)
+        && let Ok(fields) = Struct::decode(bytes)
+    {
+        return PolicyConfig::from_value(object(fields));
+    }
+    match str::from_utf8(bytes) {
+        Ok(text) => PolicyConfig::from_json(text),
+        Err(_) => Err(PolicyError::new("", Problem::Expected("JSON text or a google.protobuf.Struct"))),
+    }
+}
+
+fn object(fields: Struct) -> Value {
+    Value::Object(fields.fields.into_iter().map(|(name, field)| (name, value(field))).collect::<Map<_, _>>())
+}
+
+fn value(value: StructValue) -> Value {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::NumberValue(number)) => number.into(),
+        Some(Kind::StringValue(text)) => text.into(),
+        Some(Kind::BoolValue(flag)) => flag.into(),
+        Some(Kind::StructValue(fields)) => object(fields),
+        Some(Kind::ListValue(list)) => Value::Array(list.values.into_iter().map(self::value).collect()),
+    }
+}
+
+/// Secrets in the sandbox: the environment that `vm_config` lets through, and no files.
+#[derive(Debug, Clone, Copy)]
+pub struct SandboxSecrets;
+
+impl SecretSource for SandboxSecrets {
+    fn environment(&self, name: &str) -> Result<Vec<u8>, SecretProblem> {
+        std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes).ok_or(SecretProblem::VariableNotSet)
+    }
+
+    fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
+        Err(SecretProblem::FilesUnsupported)
+    }
+}

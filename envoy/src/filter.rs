@@ -1,0 +1,297 @@
+//! The life of one request.
+//!
+//! It is held from its head on, so that nothing reaches the upstream before the verdict. The verdict falls in exactly
+//! one of three places, where the body ends: with the head, with the last piece of the body, or with the trailers.
+//!
+//! ```text
+//! Fresh ──head──▶ Held ──end of body──▶ Forwarded ──response or end of stream──▶ reservation settled
+//!   └──────────────┴──────────────────▶ Answered (nothing forwards any more)
+//! ```
+
+mod connection;
+mod fields;
+mod host;
+mod names;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::Level;
+use secure_callbacks::identity::IdentityHeaders;
+use secure_callbacks::replay::is_taken;
+use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::{Conclusion, Outcome, Pending, Reply, Reservation, Verdict};
+
+use crate::protection::Protection;
+use connection::{Downstream, address, validated_subject};
+use fields::Head;
+pub use host::{Answer, Flow, Host, HostFailed, Part};
+pub(crate) use names::KnownNames;
+
+/// The most of a body that is copied into the sandbox at once: its memory never shrinks.
+const SLICE_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+// Every good request goes through the large one, and the filter is boxed as a whole. (32-bit targets do not warn.)
+#[allow(clippy::large_enum_variant)]
+enum Stage {
+    /// Nothing was seen yet.
+    Fresh,
+    /// The head is good; the body is awaited. `hashed`: how much of it was taken in.
+    Held { pending: Pending, hashed: usize },
+    /// It went on; the reservation waits for the upstream's answer.
+    Forwarded { reservation: Option<Reservation> },
+    /// The caller has its answer, and nothing went on.
+    Answered,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Filter<H: Host> {
+    host: H,
+    /// Without one, because the configuration was refused, nothing is let through.
+    protection: Option<Rc<Protection>>,
+    /// Tells its reservation from another's of the same callback.
+    context_id: u32,
+    stage: Stage,
+    /// When the head came, and then when the body ended. What settles a reservation goes by that too: each look at the
+    /// clock is a call, and a reservation that has lapsed since is still settled unless somebody else has its place.
+    time: Duration,
+    /// Names that came from outside and that the application would take for ours.
+    forged: Vec<Box<[u8]>>,
+}
+
+impl<H: Host> Filter<H> {
+    /// A filter for one request. `context_id` is the host's number for it.
+    pub fn new(host: H, protection: Option<Rc<Protection>>, context_id: u32) -> Self {
+        Self { host, protection, context_id, stage: Stage::Fresh, time: Duration::ZERO, forged: Vec::new() }
+    }
+
+    /// The head is complete.
+    pub fn request_headers(&mut self, end_of_stream: bool) -> Flow {
+        if !matches!(self.stage, Stage::Fresh) {
+            return self.unexpected();
+        }
+        let Some(protection) = self.protection.clone() else { return self.fail() };
+        let verifier = protection.verifier();
+        let Ok(head) = Head::read(&self.host, verifier.policy().token_header(), end_of_stream) else {
+            return self.fail();
+        };
+        self.time = self.host.time();
+        let started =
+            verifier.start(&head.request(&Downstream::new(&self.host, protection.certificates())), self.now());
+        self.forged = head.into_forged();
+        match started {
+            Err(refused) => self.conclude(&protection, refused),
+            Ok(pending) if end_of_stream => self.end_of_body(&protection, pending),
+            Ok(pending) => self.hold(pending, 0),
+        }
+    }
+
+    /// More of the body is there: `size` bytes in all, since they are held back.
+    pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Flow {
+        let (mut pending, hashed, protection) = match self.take_held() {
+            Ok(held) => held,
+            Err(flow) => return flow,
+        };
+        let ahead = u64::try_from(size.saturating_sub(hashed)).unwrap_or(u64::MAX);
+        if let Err(refused) = pending.check_length(ahead) {
+            return self.conclude(&protection, refused);
+        }
+        let mut start = hashed;
+        while start < size {
+            let slice = self.host.body(start, size.saturating_sub(start).min(SLICE_BYTES)).unwrap_or_default();
+            if slice.is_empty() {
+                // Nobody can tell whether it is the one that was signed; the sender may try again.
+                return self.fail();
+            }
+            if let Err(refused) = pending.body(&slice) {
+                return self.conclude(&protection, refused);
+            }
+            start = start.saturating_add(slice.len());
+        }
+        if end_of_stream {
+            self.time = self.host.time();
+            self.end_of_body(&protection, pending)
+        } else {
+            self.hold(pending, start)
+        }
+    }
+
+    /// The trailers are there, and so the body has ended.
+    pub fn request_trailers(&mut self) -> Flow {
+        if matches!(self.stage, Stage::Held { .. } | Stage::Forwarded { .. })
+            && fields::remove_forged_trailers(&self.host).is_err()
+        {
+            return self.fail();
+        }
+        match self.take_held() {
+            Ok((pending, _, protection)) => {
+                self.time = self.host.time();
+                self.end_of_body(&protection, pending)
+            }
+            Err(flow) => flow,
+        }
+    }
+
+    /// The head of the response: the upstream's, or the proxy's own.
+    pub fn response_headers(&mut self) {
+        self.settle(|host| host.response_status().is_some_and(is_taken));
+    }
+
+    /// The stream is over. A callback without an answer was not taken.
+    pub fn done(&mut self) {
+        self.settle(|_| false);
+    }
+
+    fn now(&self) -> UnixSeconds {
+        UnixSeconds::try_from(self.time.as_secs()).unwrap_or(UnixSeconds::MAX)
+    }
+
+    fn hold(&mut self, pending: Pending, hashed: usize) -> Flow {
+        self.stage = Stage::Held { pending, hashed };
+        Flow::Hold
+    }
+
+    /// Takes what is awaiting the body; in any other stage, what to do instead.
+    fn take_held(&mut self) -> Result<(Pending, usize, Rc<Protection>), Flow> {
+        match (&self.stage, self.protection.clone()) {
+            (Stage::Held { .. }, Some(protection)) => {
+                // Whatever happens from here on, this request goes on by a verdict or not at all.
+                match std::mem::replace(&mut self.stage, Stage::Answered) {
+                    Stage::Held { pending, hashed } => Ok((pending, hashed, protection)),
+                    _ => Err(Flow::Hold),
+                }
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// What follows the verdict passes or stays, as the verdict was; what comes before the head is refused.
+    fn unexpected(&mut self) -> Flow {
+        match self.stage {
+            Stage::Forwarded { .. } => Flow::Continue,
+            Stage::Answered => Flow::Hold,
+            Stage::Fresh | Stage::Held { .. } => self.fail(),
+        }
+    }
+
+    fn end_of_body(&mut self, protection: &Protection, pending: Pending) -> Flow {
+        match pending.end() {
+            Err(refused) => self.conclude(protection, refused),
+            Ok(authentic) => {
+                let now = self.now();
+                let reserved = authentic
+                    .reservation(self.owner(), now)
+                    .map(|reservation| (reservation, protection.reserve(&reservation, &self.host, now)));
+                self.conclude(protection, authentic.settle(reserved))
+            }
+        }
+    }
+
+    /// Different for each request, as far as one callback's are concerned: the same number on another worker has
+    /// another time.
+    fn owner(&self) -> u32 {
+        let time = self.time;
+        let seconds = u32::try_from(time.as_secs() & u64::from(u32::MAX)).unwrap_or_default();
+        time.subsec_nanos() ^ seconds.rotate_left(30) ^ self.context_id.wrapping_mul(0x9e37_79b9)
+    }
+
+    /// Does and records what follows from a verdict.
+    fn conclude(&mut self, protection: &Protection, verdict: impl Into<Verdict>) -> Flow {
+        let conclusion = protection.verifier().conclude(verdict);
+        self.record(protection, &conclusion);
+        match conclusion.outcome {
+            Outcome::Forward(_) => self.forward(conclusion),
+            Outcome::Reply(reply) => self.answer(&reply, conclusion.code),
+        }
+    }
+
+    /// The only way on to the upstream; it takes the clearance that the core gave.
+    fn forward(&mut self, conclusion: Conclusion<'_>) -> Flow {
+        let subject = validated_subject(&self.host);
+        let told = self.tell_application(&conclusion.identity_headers(&subject));
+        let Outcome::Forward(clearance) = conclusion.outcome else { return self.fail() };
+        self.stage = Stage::Forwarded { reservation: clearance.into_reservation() };
+        match told {
+            Ok(()) => Flow::Continue,
+            Err(HostFailed) => self.fail(),
+        }
+    }
+
+    /// Sets the identity headers. What came from outside under their names goes.
+    fn tell_application(&self, headers: &IdentityHeaders<'_>) -> Result<(), HostFailed> {
+        for name in &self.forged {
+            self.host.remove_field(Part::Headers, name)?;
+        }
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            self.host.set_header(name, value)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, reply: &Reply<'_>, code: &str) -> Flow {
+        self.send(&Answer {
+            status: reply.status,
+            headers: reply.headers().collect(),
+            body: reply.body(),
+            details: code,
+        })
+    }
+
+    /// Refuses because a verdict can't be had, or not be carried out.
+    fn fail(&mut self) -> Flow {
+        self.settle(|_| false);
+        log::error!("secure_callbacks: request refused: the host did not do what was asked of it");
+        self.answer(&Reply::unavailable(), "secure_callbacks_unavailable")
+    }
+
+    /// Answers the caller once. If that fails too, the request stays held until the proxy gives up on it.
+    fn send(&mut self, answer: &Answer<'_>) -> Flow {
+        self.stage = Stage::Answered;
+        if self.host.reply(answer).is_err() {
+            log::error!("secure_callbacks: the answer could not be sent; the request stays held");
+        }
+        Flow::Hold
+    }
+
+    fn record(&self, protection: &Protection, conclusion: &Conclusion<'_>) {
+        let host = &self.host;
+        if let Some(counter) = protection.metrics().requests(conclusion.code) {
+            host.increment(counter);
+        }
+        host.set_state("secure_callbacks_result", conclusion.code);
+        if let Some(identity) = &conclusion.identity {
+            host.set_state("secure_callbacks_api_key", identity.api_key());
+            if let Some(application_id) = identity.application_id() {
+                host.set_state("secure_callbacks_application_id", application_id);
+            }
+            if let Some(jti) = identity.jti() {
+                host.set_state("secure_callbacks_jti", jti);
+            }
+        }
+        let level = if conclusion.fault { Level::Error } else { Level::Warn };
+        if conclusion.code != secure_callbacks::verdict::ACCEPTED && log::log_enabled!(level) {
+            let source = address(host);
+            if let Some(line) = conclusion.log_line(protection.verifier().policy().name(), &source) {
+                log::log!(level, "{line}");
+            }
+        }
+    }
+
+    /// Settles the reservation, if there is one that waits for it.
+    fn settle(&mut self, taken: impl FnOnce(&H) -> bool) {
+        let now = self.now();
+        if let (Stage::Forwarded { reservation }, Some(protection)) = (&mut self.stage, &self.protection)
+            && let Some(reservation) = reservation.take()
+        {
+            protection.settle(&reservation, taken(&self.host), &self.host, now);
+        }
+    }
+}
+
+impl<H: Host> Drop for Filter<H> {
+    fn drop(&mut self) {
+        self.done();
+    }
+}

@@ -1,0 +1,72 @@
+//! What the filter reads from the fields of a request: one pass over the head, because each single look-up costs a call
+//! out of the sandbox and can't see a second copy.
+
+use secure_callbacks::identity::HEADER_NAMES;
+use secure_callbacks::{Connection, RequestHead, TokenField};
+
+use super::{Host, HostFailed, Part};
+
+/// The head of a request, as far as it matters here.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    token: Option<Vec<u8>>,
+    token_repeated: bool,
+    content_length: Option<u64>,
+    forged: Vec<Box<[u8]>>,
+}
+
+impl Head {
+    /// Reads the head. Its length counts for something only if a body follows.
+    pub(super) fn read(host: &impl Host, token_header: &str, end_of_stream: bool) -> Result<Self, HostFailed> {
+        let mut head = Self::default();
+        host.each_field(Part::Headers, &mut |name, value| {
+            if name.eq_ignore_ascii_case(token_header.as_bytes()) {
+                head.token_repeated = head.token.is_some();
+                head.token = Some(value.to_vec());
+            } else if name.eq_ignore_ascii_case(b"content-length") && !end_of_stream {
+                head.content_length = str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+            } else if is_identity_name(name) {
+                note(&mut head.forged, name);
+            }
+        })?;
+        Ok(head)
+    }
+
+    /// What the core asks of it.
+    pub(super) fn request<'r>(&'r self, connection: &'r dyn Connection) -> RequestHead<'r> {
+        let token = match &self.token {
+            None => TokenField::Absent,
+            Some(_) if self.token_repeated => TokenField::Repeated,
+            Some(value) => TokenField::Once(value),
+        };
+        RequestHead { token, content_length: self.content_length, connection }
+    }
+
+    /// The names that came from outside and that the application would take for ours.
+    pub(super) fn into_forged(self) -> Vec<Box<[u8]>> {
+        self.forged
+    }
+}
+
+/// Removes the trailers that an application would take for identity headers.
+pub(super) fn remove_forged_trailers(host: &impl Host) -> Result<(), HostFailed> {
+    let mut forged = Vec::new();
+    host.each_field(Part::Trailers, &mut |name, _| {
+        if is_identity_name(name) {
+            note(&mut forged, name);
+        }
+    })?;
+    forged.iter().try_for_each(|name| host.remove_field(Part::Trailers, name))
+}
+
+fn note(names: &mut Vec<Box<[u8]>>, name: &[u8]) {
+    if !names.iter().any(|known| **known == *name) {
+        names.push(name.into());
+    }
+}
+
+/// Whether an application might take the field for one of ours. Many (CGI, WSGI, Rack) see `_` and `-` as one.
+fn is_identity_name(name: &[u8]) -> bool {
+    let same = |(left, right): (&u8, &u8)| left.eq_ignore_ascii_case(right) || (*left == b'_' && *right == b'-');
+    HEADER_NAMES.iter().any(|ours| ours.len() == name.len() && name.iter().zip(ours.as_bytes()).all(same))
+}

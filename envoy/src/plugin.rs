@@ -1,0 +1,112 @@
+//! What Envoy calls: the plugin, once for each configuration and worker, and the requests.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
+use secure_callbacks::verifier::UnixSeconds;
+
+use crate::configuration::SandboxSecrets;
+use crate::filter::{Filter, Flow, Host};
+use crate::host::Envoy;
+use crate::protection::Protection;
+
+/// How often a part of the replay entries is counted: a small table's all at once, a large one's in a quarter of a minute.
+const TICK: Duration = Duration::from_secs(1);
+
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None }));
+}}
+
+/// One configuration on one worker.
+struct Plugin {
+    protection: Option<Rc<Protection>>,
+}
+
+impl Context for Plugin {}
+
+impl RootContext for Plugin {
+    fn on_configure(&mut self, _: usize) -> bool {
+        Envoy::follow_log_level();
+        let configured = Protection::configure(&Envoy::plugin_configuration(), &SandboxSecrets, &Envoy, now());
+        match configured {
+            Ok(protection) => {
+                for place in protection.short_secrets_to_warn_of(&Envoy) {
+                    log::warn!("secure_callbacks: configuration: {place}: fewer than 32 bytes");
+                }
+                if protection.metrics().replay_entries().is_some() {
+                    Envoy::tick_every(TICK);
+                }
+                self.protection = Some(Rc::new(protection));
+                true
+            }
+            Err(error) => {
+                log::error!("secure_callbacks: configuration: {error}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        Envoy::follow_log_level();
+        if let Some(protection) = &self.protection
+            && let Some(gauge) = protection.metrics().replay_entries()
+            && let Some(entries) = protection.count_on(&Envoy, now())
+        {
+            Envoy::set_gauge(gauge, entries);
+        }
+    }
+
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Request(Filter::new(Envoy, self.protection.clone(), context_id))))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+fn now() -> UnixSeconds {
+    UnixSeconds::try_from(Envoy.time().as_secs()).unwrap_or(UnixSeconds::MAX)
+}
+
+/// One request.
+struct Request(Filter<Envoy>);
+
+impl Context for Request {
+    fn on_done(&mut self) -> bool {
+        self.0.done();
+        true
+    }
+}
+
+impl HttpContext for Request {
+    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        action(self.0.request_headers(end_of_stream))
+    }
+
+    fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
+        action(self.0.request_body(body_size, end_of_stream))
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        action(self.0.request_trailers())
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        self.0.response_headers();
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        self.0.done();
+    }
+}
+
+const fn action(flow: Flow) -> Action {
+    match flow {
+        Flow::Continue => Action::Continue,
+        Flow::Hold => Action::Pause,
+    }
+}

@@ -1,0 +1,86 @@
+//! One configured policy, with what it needs while it serves. Requests hold on to the one they began with, so a
+//! configuration update leaves them alone.
+
+use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::{Answer, PolicyError, ReplayStore, Reservation, SecretSource, Verifier};
+
+use crate::configuration;
+use crate::filter::KnownNames;
+use crate::metrics::{Metrics, Registry};
+use crate::replay::Tables;
+use crate::shared_data::{SharedData, is_news, key};
+
+/// A policy at work.
+#[derive(Debug)]
+pub struct Protection {
+    verifier: Verifier,
+    metrics: Metrics,
+    /// `None`: the policy does not ask for it, or shared data does not work; then nothing is reserved and the core
+    /// refuses.
+    tables: Option<Tables>,
+    certificates: KnownNames,
+}
+
+impl Protection {
+    /// Reads a plugin's configuration and makes ready what it asks for.
+    ///
+    /// # Errors
+    /// The first bad entry, by its place.
+    pub fn configure(
+        configuration: &[u8],
+        secrets: &dyn SecretSource,
+        host: &(impl SharedData + Registry),
+        now: UnixSeconds,
+    ) -> Result<Self, PolicyError> {
+        let policy = configuration::read(configuration)?.resolve(secrets)?;
+        let tables = if policy.replay() { Tables::open(&policy, host, now) } else { None };
+        let metrics = Metrics::define(policy.name(), policy.replay(), host);
+        Ok(Self { verifier: Verifier::new(policy), metrics, tables, certificates: KnownNames::default() })
+    }
+
+    /// The secrets that are worth a warning, by their places; none if another worker has warned of the same.
+    pub fn short_secrets_to_warn_of(&self, data: &impl SharedData) -> &[String] {
+        let policy = self.verifier.policy();
+        let places = policy.short_secrets();
+        let news =
+            !places.is_empty() && is_news(data, &key(policy.name(), "short_secrets"), places.join(" ").as_bytes());
+        if news { places } else { &[] }
+    }
+
+    /// The verifier.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// What is known of the clients' certificates.
+    pub(crate) fn certificates(&self) -> &KnownNames {
+        &self.certificates
+    }
+
+    /// The policy's metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Reserves a callback.
+    pub fn reserve(&self, reservation: &Reservation, data: &impl SharedData, now: UnixSeconds) -> Answer {
+        match &self.tables {
+            Some(tables) => tables.on(data).reserve(reservation, now),
+            None => Answer::Unavailable,
+        }
+    }
+
+    /// Settles a reservation: keeps it if the upstream took the callback, releases it if not.
+    pub fn settle(&self, reservation: &Reservation, taken: bool, data: &impl SharedData, now: UnixSeconds) {
+        let Some(tables) = &self.tables else { return };
+        let mut store = tables.on(data);
+        if taken { store.keep(reservation, now) } else { store.release(reservation, now) }
+    }
+
+    /// Counts a part of the callbacks that are remembered; every [`PARTS`](crate::replay::PARTS)th time the sum of all.
+    pub fn count_on(&self, data: &impl SharedData, now: UnixSeconds) -> Option<u64> {
+        self.tables.as_ref()?.count_on(data, now).and_then(|live| u64::try_from(live).ok())
+    }
+}

@@ -1,0 +1,113 @@
+//! The replay store in Envoy's shared data, which all workers see and which outlives a configuration update.
+//!
+//! One key holds one window of slots. All keys are made with the configuration, before traffic: they can't be removed,
+//! and this way the memory stays as it is. A change is a compare-and-swap of one key, tried again when another worker
+//! was quicker.
+//!
+//! A layout with another `replay_capacity` has other keys. Until what the ones before remember has expired, each callback
+//! is reserved there too, so that neither an update nor the workers' short disagreement during it lets a replay through.
+
+mod generations;
+mod sweep;
+mod table;
+
+use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::{Answer, Policy, ReplayStore, Reservation};
+
+use crate::shared_data::SharedData;
+use sweep::Sweep;
+use table::Table;
+
+pub use sweep::PARTS;
+
+/// What one policy remembers: the tables, without the host that holds them. Policies of one name share it.
+#[derive(Debug)]
+pub struct Tables {
+    /// Its own and the earlier ones. Every worker has them in the same order: of two that reserve one callback at once
+    /// in several tables, one gets them all.
+    members: Vec<Member>,
+    sweep: Sweep,
+}
+
+#[derive(Debug)]
+struct Member {
+    table: Table,
+    /// When everything in it has expired; `None`: it is the policy's own.
+    until: Option<UnixSeconds>,
+}
+
+impl Tables {
+    /// The tables for a policy, made if they are not there; `None` if shared data does not work.
+    #[must_use]
+    pub fn open(policy: &Policy, data: &impl SharedData, now: UnixSeconds) -> Option<Self> {
+        let own = Table::new(policy.name(), policy.replay_capacity());
+        own.make(data)?;
+        let mut members = vec![Member { table: own, until: None }];
+        for (capacity, until) in generations::switch(policy, data, now)? {
+            let table = Table::new(policy.name(), capacity);
+            match members.iter_mut().find(|member| member.table == table) {
+                // Near capacities share a layout, and so the very keys: reserved twice, a callback would be its own
+                // replay.
+                Some(same) => same.until = same.until.map(|other| other.max(until)),
+                None => members.push(Member { table, until: Some(until) }),
+            }
+        }
+        members.sort_by_key(|member| member.table.size());
+        Some(Self { members, sweep: Sweep::default() })
+    }
+
+    /// The store in a host's shared data.
+    pub fn on<'s, D: SharedData>(&'s self, data: &'s D) -> Store<'s, D> {
+        Store { tables: self, data }
+    }
+
+    /// Counts a part of what is remembered; every [`PARTS`]th time the sum of all. `None` also if shared data does not
+    /// work.
+    pub fn count_on(&self, data: &impl SharedData, now: UnixSeconds) -> Option<usize> {
+        let own = self.members.iter().find(|member| member.until.is_none())?;
+        self.sweep.count_on(&own.table, data, now)
+    }
+
+    /// The tables that may remember something.
+    fn in_use(&self, now: UnixSeconds) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(move |member| member.until.is_none_or(|until| until >= now))
+    }
+}
+
+/// The replay store of one policy.
+#[derive(Debug)]
+pub struct Store<'s, D> {
+    tables: &'s Tables,
+    data: &'s D,
+}
+
+impl<D: SharedData> ReplayStore for Store<'_, D> {
+    fn reserve(&mut self, reservation: &Reservation, now: UnixSeconds) -> Answer {
+        for (nth, member) in self.tables.in_use(now).enumerate() {
+            let answer = match member.table.reserve(self.data, reservation, now) {
+                // It is not there, and no worker that has this table alone can accept it.
+                Answer::Full if member.until.is_some() => Answer::Fresh,
+                answer => answer,
+            };
+            if answer != Answer::Fresh {
+                for before in self.tables.in_use(now).take(nth) {
+                    before.table.release(self.data, reservation, now);
+                }
+                return answer;
+            }
+        }
+        Answer::Fresh
+    }
+
+    fn keep(&mut self, reservation: &Reservation, now: UnixSeconds) {
+        for member in self.tables.in_use(now) {
+            member.table.keep(self.data, reservation, now);
+        }
+    }
+
+    fn release(&mut self, reservation: &Reservation, now: UnixSeconds) {
+        for member in self.tables.in_use(now) {
+            member.table.release(self.data, reservation, now);
+        }
+    }
+}

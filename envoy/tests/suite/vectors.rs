@@ -1,0 +1,117 @@
+//! Every row of `tests/vectors/`, as Envoy's callbacks.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use secure_callbacks_envoy::filter::Flow;
+use secure_callbacks_envoy::protection::Protection;
+use secure_callbacks_support::{Expectation, Host, Rendered, load};
+
+use super::fake::{FakeEnvoy, Known, NOW, Shared};
+
+/// Goes through the callbacks that a request makes; the upstream answers 200.
+fn send(protection: &Rc<Protection>, shared: &Shared, request: &Rendered) -> (FakeEnvoy, Flow) {
+    let envoy = FakeEnvoy::new(shared, &[]);
+    *envoy.0.headers.borrow_mut() = head(request);
+    *envoy.0.trailers.borrow_mut() = lower(&request.trailers);
+    let mut filter = envoy.filter(protection);
+    let body = request.body();
+    let bodyless = request.framing.is_bodyless() || (request.framing.has_length() && body.is_empty());
+    let mut flow = filter.request_headers(bodyless);
+    if !bodyless {
+        for chunk in &request.chunks {
+            envoy.0.body.borrow_mut().extend(chunk);
+            let size = envoy.0.body.borrow().len();
+            filter.request_body(size, false);
+        }
+        flow = if request.framing.has_trailers() {
+            filter.request_trailers()
+        } else {
+            filter.request_body(body.len(), true)
+        };
+    }
+    if flow == Flow::Continue {
+        envoy.0.response_status.set(Some(200));
+        filter.response_headers();
+    }
+    filter.done();
+    (envoy, flow)
+}
+
+/// The head as Envoy shows it: names in lower case, several `authorization` as one, joined by a comma.
+fn head(request: &Rendered) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut head: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for (name, value) in lower(&request.headers) {
+        match head.iter_mut().find(|(known, _)| *known == name && name == b"authorization") {
+            Some((_, joined)) => joined.extend([b",", value.as_slice()].concat()),
+            None => head.push((name, value)),
+        }
+    }
+    if request.framing.has_length() {
+        head.push((b"content-length".to_vec(), request.body().len().to_string().into_bytes()));
+    }
+    head
+}
+
+fn lower(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect()
+}
+
+fn check(envoy: &FakeEnvoy, flow: Flow, expect: &Expectation, row: &str) {
+    let Some(code) = expect.code.as_deref() else { return };
+    assert_eq!(envoy.counted(), [code], "{row}");
+    assert_eq!(envoy.state("secure_callbacks_result").as_deref(), Some(code), "{row}");
+    assert_eq!(flow == Flow::Continue, expect.forwarded(), "{row}");
+    if expect.forwarded() {
+        assert!(envoy.replies().is_empty(), "{row}");
+        let trailers = envoy.0.trailers.borrow();
+        for (name, value) in &expect.upstream_headers {
+            let mut values = envoy.header(name);
+            let in_trailers = trailers.iter().filter(|(trailer, _)| trailer == name.as_bytes());
+            values.extend(in_trailers.map(|(_, value)| String::from_utf8_lossy(value).into_owned()));
+            assert_eq!(values, value.iter().cloned().collect::<Vec<_>>(), "{row}: {name}");
+        }
+        return;
+    }
+    let replies = envoy.0.replies.borrow();
+    let [reply] = replies.as_slice() else { panic!("{row}: {} replies", replies.len()) };
+    assert_eq!(reply.status, expect.status, "{row}");
+    for (name, value) in &expect.reply_headers {
+        assert_eq!(reply.headers.get(name), value.as_ref(), "{row}: {name}");
+    }
+    if let Some(body) = &expect.reply_body {
+        assert_eq!(&reply.body, body, "{row}");
+    }
+}
+
+#[test]
+fn every_row_comes_out_as_written() {
+    let vectors = load().unwrap_or_else(|error| panic!("{error}"));
+    let shared = Shared::default();
+    let protections: BTreeMap<_, _> = vectors
+        .policies
+        .iter()
+        .map(|(name, policy)| {
+            let mut policy = policy.clone();
+            policy["name"] = name.as_str().into();
+            let policy = policy.to_string();
+            (name.as_str(), Rc::new(Protection::configure(policy.as_bytes(), &Known, &shared, NOW).unwrap()))
+        })
+        .collect();
+    let mut run = 0;
+    for row in &vectors.rows {
+        let Ok(case) = row.expect_for(Host::Envoy) else { continue };
+        let protection = &protections[row.policy.as_str()];
+        for (request, expect) in row.render_before(NOW, &row.name) {
+            let (envoy, flow) = send(protection, &shared, &request);
+            check(&envoy, flow, &expect, &format!("{} before", row.name));
+        }
+        let request = row.render(NOW, &row.name);
+        for (nth, expect) in [Some(&case.expect), case.again.as_ref()].into_iter().flatten().enumerate() {
+            let (envoy, flow) = send(protection, &shared, &request);
+            check(&envoy, flow, &request.fill(expect), &format!("{}, sending {nth}", row.name));
+        }
+        run += 1;
+    }
+    assert!(run > 100, "only {run} rows");
+}

@@ -1,0 +1,157 @@
+//! What the directives mean: `secure_callbacks_policy NAME { … }` and `secure_callbacks NAME|off`.
+#![forbid(unsafe_code)]
+
+use std::rc::Rc;
+use std::string::String;
+use std::vec::Vec;
+
+use core::ffi::c_void;
+
+use ngx::http::{Merge, MergeConfigError};
+use secure_callbacks::policy::Line;
+use secure_callbacks::{PolicyConfig, PolicyError, Verifier};
+
+use crate::host::conf::{Complained, Conf, Place, Words};
+use crate::host::zone::Owner;
+use crate::host::zone::counters::Counters;
+use crate::policy::ActivePolicy;
+use crate::replay::Tables;
+use crate::secrets::MasterProcess;
+
+/// The name that switches the checks off, and that no policy can have.
+const OFF: &str = "off";
+
+/// What is configured in `http`.
+#[derive(Debug, Default)]
+pub(crate) struct MainConf {
+    pub(crate) policies: Vec<Rc<ActivePolicy>>,
+}
+
+/// What is configured for a location, or for what it inherits from.
+#[derive(Debug, Default)]
+pub(crate) struct LocationConf {
+    setting: Option<Setting>,
+    /// The policy in force, once the locations are merged.
+    pub(crate) policy: Option<Rc<ActivePolicy>>,
+}
+
+/// `secure_callbacks NAME|off`, as it is written.
+#[derive(Debug, Clone)]
+struct Setting {
+    name: String,
+    place: Place,
+}
+
+impl MainConf {
+    /// Reads a block.
+    pub(crate) fn add_policy(&mut self, conf: Conf<'_>, tag: *mut c_void) -> Result<(), Complained> {
+        let Words { place, words } = conf.words();
+        let lines = conf.block()?;
+        let Some([_, name]) = words.as_deref() else {
+            return Err(conf.complain(&place, format_args!("the policy's name is not UTF-8")));
+        };
+        if name == OFF {
+            return Err(conf.complain(&place, format_args!("no policy can be named \"{OFF}\"")));
+        }
+        if self.policies.iter().any(|policy| policy.name() == name) {
+            return Err(conf.complain(&place, format_args!("duplicate secure_callbacks_policy \"{name}\"")));
+        }
+        let complain = |error: &PolicyError| {
+            let place = place_of(&error.field, &lines).unwrap_or(&place);
+            conf.complain(place, format_args!("secure_callbacks_policy \"{name}\": {error}"))
+        };
+        let config = PolicyConfig::from_lines(name, &words_of(conf, &lines)?).map_err(|error| complain(&error))?;
+        let policy =
+            config.resolve(&MasterProcess { directory: conf.directory() }).map_err(|error| complain(&error))?;
+        if let [first, ..] = policy.short_secrets() {
+            let place = place_of(first, &lines).unwrap_or(&place);
+            let all = policy.short_secrets().join(", ");
+            let advice = "shorter than 32 bytes, which RFC 7518 asks for";
+            conf.warn(place, format_args!("secure_callbacks_policy \"{name}\": {all}: {advice}"));
+        }
+        let owner = Owner { conf, place: &place, policy: name, tag };
+        let (counters, tables) = (Counters::request(owner)?, Tables::request(owner, &policy)?);
+        self.policies.push(Rc::new(ActivePolicy::new(Verifier::new(policy), counters, tables, place)));
+        Ok(())
+    }
+
+    /// Warns of policies that protect nothing.
+    pub(crate) fn warn_of_unused(&self, conf: Conf<'_>) {
+        for policy in self.policies.iter().filter(|policy| !policy.is_used()) {
+            let name = policy.name();
+            conf.warn(policy.place(), format_args!("secure_callbacks_policy \"{name}\" is not used"));
+        }
+    }
+}
+
+fn words_of(conf: Conf<'_>, lines: &[Words]) -> Result<Vec<Line>, Complained> {
+    let line = |words: &Words| match words.words.as_deref() {
+        Some([name, values @ ..]) => Ok(Line { name: name.clone(), values: values.to_vec() }),
+        _ => Err(conf.complain(&words.place, format_args!("not UTF-8"))),
+    };
+    lines.iter().map(line).collect()
+}
+
+/// Where a field stands in the block. Policies name fields as their JSON form has them.
+fn place_of<'l>(field: &str, lines: &'l [Words]) -> Option<&'l Place> {
+    let end = field.find(['.', '[']).unwrap_or(field.len());
+    let (field, rest) = field.split_at(end);
+    let nth = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()).and_then(|nth| nth.parse().ok());
+    let name = match field {
+        "accounts" => "account",
+        "source_addresses" => "source_address",
+        scalar => scalar,
+    };
+    let named = |line: &&Words| line.words.as_ref().and_then(|words| words.first()).is_some_and(|word| word == name);
+    let mut found = lines.iter().filter(named);
+    // A scalar that stands there twice is wrong the second time.
+    let line = if field == "accounts" { found.nth(nth?) } else { found.next_back() };
+    line.map(|line| &line.place)
+}
+
+impl LocationConf {
+    /// Reads `secure_callbacks`.
+    pub(crate) fn set(&mut self, conf: Conf<'_>) -> Result<(), Complained> {
+        let Words { place, words } = conf.words();
+        let Some([_, name]) = words.as_deref() else {
+            return Err(conf.complain(&place, format_args!("the policy's name is not UTF-8")));
+        };
+        if self.setting.is_some() {
+            return Err(conf.complain(&place, format_args!("\"secure_callbacks\" directive is duplicate")));
+        }
+        self.setting = Some(Setting { name: name.clone(), place });
+        Ok(())
+    }
+
+    /// Finds the policy, once the setting is merged.
+    pub(crate) fn find_policy(&mut self, main: &MainConf, conf: Conf<'_>) -> Result<(), Complained> {
+        let Some(Setting { name, place }) = self.setting.as_ref().filter(|setting| setting.name != OFF) else {
+            return Ok(());
+        };
+        let Some(policy) = main.policies.iter().find(|policy| policy.name() == name) else {
+            return Err(conf.complain(place, format_args!("unknown secure_callbacks_policy \"{name}\"")));
+        };
+        policy.mark_used();
+        self.policy = Some(Rc::clone(policy));
+        Ok(())
+    }
+
+    /// Warns that another module's consent lets a request past the checks.
+    pub(crate) fn warn_of_satisfy_any(&self, conf: Conf<'_>, location: &str) {
+        if let Some(Setting { name, place }) = self.setting.as_ref().filter(|_| self.policy.is_some()) {
+            let of = if location.is_empty() { "the server" } else { location };
+            let why = "an \"allow\" that matches lets requests past the checks";
+            conf.warn(place, format_args!("\"satisfy any\" in {of}, which policy \"{name}\" protects: {why}"));
+        }
+    }
+}
+
+impl Merge for LocationConf {
+    /// Takes over what the level above has, unless this one has its own.
+    fn merge(&mut self, above: &Self) -> Result<(), MergeConfigError> {
+        if self.setting.is_none() {
+            self.setting.clone_from(&above.setting);
+        }
+        Ok(())
+    }
+}

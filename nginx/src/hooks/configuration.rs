@@ -1,0 +1,140 @@
+//! What nginx calls while it reads its configuration.
+
+use core::ffi::{c_char, c_void};
+use core::panic::AssertUnwindSafe;
+use core::ptr;
+use std::panic::catch_unwind;
+
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK, NgxStr, Status};
+use ngx::ffi::{
+    NGX_HTTP_SATISFY_ANY, NGX_HTTP_VAR_NOCACHEABLE, ngx_array_push, ngx_command_t, ngx_conf_t, ngx_http_add_variable,
+    ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_int_t, ngx_module_t,
+};
+use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, Merge, NgxHttpCoreModule};
+
+use super::request::{check, get_variable, serve_metrics};
+use crate::conf::{LocationConf, MainConf};
+use crate::host::conf::Conf;
+use crate::host::pool::Keep;
+use crate::module::ngx_http_secure_callbacks_module;
+use crate::variables::Variable;
+
+/// The module that holds the checks.
+pub(crate) struct Checks;
+
+// SAFETY: `create_main_conf` makes one.
+unsafe impl HttpModuleMainConf for Checks {
+    type MainConf = MainConf;
+}
+
+// SAFETY: `create_loc_conf` makes one.
+unsafe impl HttpModuleLocationConf for Checks {
+    type LocationConf = LocationConf;
+}
+
+impl HttpModule for Checks {
+    fn module() -> &'static ngx_module_t {
+        // SAFETY: nginx changes it before it calls anything of the module's, and not afterwards.
+        unsafe { &*ptr::addr_of!(ngx_http_secure_callbacks_module) }
+    }
+
+    unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+        init_result(configured(cf, add_variables))
+    }
+
+    unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+        init_result(configured(cf, add_access_handler))
+    }
+
+    unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+        create::<MainConf>(cf)
+    }
+
+    unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+        create::<LocationConf>(cf)
+    }
+
+    unsafe extern "C" fn merge_loc_conf(cf: *mut ngx_conf_t, above: *mut c_void, location: *mut c_void) -> *mut c_char {
+        conf_result(configured(cf, |conf| {
+            // SAFETY: these are what `create_loc_conf` made, two different ones.
+            let (above, location) =
+                unsafe { (above.cast::<LocationConf>().as_ref()?, location.cast::<LocationConf>().as_mut()?) };
+            location.merge(above).ok()?;
+            location.find_policy(Self::main_conf(conf.view())?, conf).ok()?;
+            // nginx's core is merged before this module.
+            let core = NgxHttpCoreModule::location_conf(conf.view())?;
+            // Blocks without a name of their own (`if`, `limit_except`) belong to a location that has warned.
+            if core.satisfy == NGX_HTTP_SATISFY_ANY as usize && core.noname() == 0 {
+                // SAFETY: the name is nginx's.
+                location.warn_of_satisfy_any(conf, &unsafe { NgxStr::from_ngx_str(core.name) }.to_string_lossy());
+            }
+            Some(())
+        }))
+    }
+}
+
+/// Runs `work` on the configuration; `None` if it fails.
+fn configured(cf: *mut ngx_conf_t, work: impl FnOnce(Conf<'_>) -> Option<()>) -> Option<()> {
+    // SAFETY: nginx hands on the configuration it reads.
+    let conf = unsafe { Conf::from_raw(cf) }?;
+    catch_unwind(AssertUnwindSafe(|| work(conf))).ok().flatten()
+}
+
+fn conf_result(result: Option<()>) -> *mut c_char {
+    if result.is_some() { NGX_CONF_OK } else { NGX_CONF_ERROR }
+}
+
+fn init_result(result: Option<()>) -> ngx_int_t {
+    if result.is_some() { Status::NGX_OK.into() } else { Status::NGX_ERROR.into() }
+}
+
+/// Makes a configuration. Null without memory: nginx then keeps its old one.
+fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx hands on the configuration it reads.
+    let conf = unsafe { Conf::from_raw(cf) };
+    conf.and_then(|conf| conf.pool().keep(T::default()).ok()).map_or(ptr::null_mut(), |made| made.as_ptr().cast())
+}
+
+pub(crate) unsafe extern "C" fn set_policy(cf: *mut ngx_conf_t, _: *mut ngx_command_t, _: *mut c_void) -> *mut c_char {
+    conf_result(configured(cf, |conf| {
+        let tag = ptr::from_ref(Checks::module()).cast_mut().cast();
+        Checks::main_conf_mut(conf.view())?.add_policy(conf, tag).ok()
+    }))
+}
+
+pub(crate) unsafe extern "C" fn set_location(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    conf_result(configured(cf, |conf| Checks::location_conf_mut(conf.view())?.set(conf).ok()))
+}
+
+pub(crate) unsafe extern "C" fn set_metrics(cf: *mut ngx_conf_t, _: *mut ngx_command_t, _: *mut c_void) -> *mut c_char {
+    conf_result(configured(cf, |conf| {
+        NgxHttpCoreModule::location_conf_mut(conf.view())?.handler = Some(serve_metrics);
+        Some(())
+    }))
+}
+
+fn add_variables(conf: Conf<'_>) -> Option<()> {
+    for (index, variable) in Variable::ALL.into_iter().enumerate() {
+        let mut name = variable.name();
+        // Not cacheable: a directive before the access phase may ask already.
+        let flags = NGX_HTTP_VAR_NOCACHEABLE as usize;
+        // SAFETY: nginx copies the name, and gives a variable that lives as long as the configuration.
+        let added = unsafe { ngx_http_add_variable(conf.as_ptr(), &raw mut name, flags).as_mut() }?;
+        added.get_handler = Some(get_variable);
+        added.data = index;
+    }
+    Some(())
+}
+
+fn add_access_handler(conf: Conf<'_>) -> Option<()> {
+    Checks::main_conf(conf.view())?.warn_of_unused(conf);
+    let core = NgxHttpCoreModule::main_conf_mut(conf.view())?;
+    let phase = core.phases.get_mut(ngx_http_phases_NGX_HTTP_ACCESS_PHASE as usize)?;
+    // SAFETY: the array is of handlers, and nginx makes room for one.
+    unsafe { ngx_array_push(&raw mut phase.handlers).cast::<ngx_http_handler_pt>().as_mut() }?.replace(check);
+    Some(())
+}

@@ -1,0 +1,26 @@
+//! What nginx calls: every function here has C's calling convention, turns pointers into safe values, and lets no panic
+//! out. A panic costs its request a 500 and leaves a line in the log; the worker lives on.
+
+pub(crate) mod configuration;
+pub(crate) mod filters;
+mod request;
+
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use ngx::core::Status;
+use ngx::ffi::{NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_LOG_ERR, ngx_int_t};
+
+use crate::host::request::Request;
+
+const FAILED: Status = Status(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
+
+/// Runs `work` on a request; if it panics, says so in the log and gives `None`.
+fn guarded<'r, T>(request: Request<'r>, work: impl FnOnce(Request<'r>) -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(|| work(request))).ok();
+    if result.is_none() {
+        // The panic's own message went to the standard error.
+        request.log(NGX_LOG_ERR, format_args!("secure_callbacks: a fault inside the module"));
+    }
+    result
+}

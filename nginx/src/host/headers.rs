@@ -1,0 +1,76 @@
+//! Header fields: those of a request, read and replaced, and those of an answer.
+
+use core::ptr::NonNull;
+
+use ngx::allocator::AllocError;
+use ngx::core::{NgxStr, Pool};
+use ngx::ffi::{ngx_hash_strlow, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t};
+
+use super::list::HeaderList;
+
+/// A string of nginx's over bytes that the caller keeps alive for as long as nginx reads them. Nginx never writes to a
+/// header's bytes in place.
+pub(super) fn over(bytes: &[u8]) -> ngx_str_t {
+    ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
+}
+
+/// Whether two field names are one. An underscore counts as a hyphen: CGI and its successors give an application both
+/// spellings as one variable, so the other spelling must not get past (`underscores_in_headers on`).
+fn same_name(name: &[u8], lower_case: &[u8]) -> bool {
+    let alike = |(byte, wanted): (&u8, &u8)| {
+        let byte = if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        byte == *wanted
+    };
+    name.len() == lower_case.len() && name.iter().zip(lower_case).all(alike)
+}
+
+/// Takes out every field that one of `fields` names, however it is spelled, and adds those that have a value.
+/// At least one must have one.
+pub(crate) fn replace<'f>(
+    list: &HeaderList,
+    pool: &Pool,
+    fields: impl Iterator<Item = (&'static str, &'f str)> + Clone,
+) -> Result<(), AllocError> {
+    let mut fresh = std::vec::Vec::new();
+    for (name, value) in fields.clone().filter(|(_, value)| !value.is_empty()) {
+        fresh.push(field(pool, name, value)?);
+    }
+    let goes = |old: &ngx_table_elt_t| {
+        // SAFETY: the element is nginx's, and so is its string.
+        let name = unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes();
+        fields.clone().any(|(replaced, _)| same_name(name, replaced.as_bytes()))
+    };
+    list.replace(goes, &fresh)
+}
+
+/// A field as nginx has them. `name` is in lower case.
+///
+/// `ngx`'s own way to add one (`add_header_in`, `add_header_out`) leaves what was in the memory before in `next`, which
+/// later versions of nginx follow.
+pub(super) fn field(pool: &Pool, name: &'static str, value: &str) -> Result<ngx_table_elt_t, AllocError> {
+    // SAFETY: all zero is a valid element.
+    let mut field: ngx_table_elt_t = unsafe { core::mem::zeroed() };
+    field.key = over(name.as_bytes());
+    // SAFETY: the pool is valid.
+    let copy = |text: &str| unsafe { ngx_str_t::from_bytes(pool.as_ptr(), text.as_bytes()) }.ok_or(AllocError);
+    field.value = copy(value)?;
+    field.lowcase_key = copy(name)?.data;
+    // SAFETY: both are valid for the name's length; the name is lower case already, so the copy stays as it is.
+    field.hash = unsafe { ngx_hash_strlow(field.lowcase_key, name.as_ptr().cast_mut(), name.len()) };
+    Ok(field)
+}
+
+/// Puts a field into an answer's list, which nginx made with `ngx_list_init`.
+///
+/// # Safety
+/// `list` is an answer's list of fields.
+pub(super) unsafe fn push(
+    list: *mut ngx_list_t,
+    field: ngx_table_elt_t,
+) -> Result<NonNull<ngx_table_elt_t>, AllocError> {
+    // SAFETY: as the caller vouches.
+    let element = NonNull::new(unsafe { ngx_list_push(list) }).ok_or(AllocError)?.cast::<ngx_table_elt_t>();
+    // SAFETY: nginx made room for one element.
+    unsafe { element.write(field) };
+    Ok(element)
+}

@@ -1,0 +1,92 @@
+//! Nginx's lists of headers (`ngx_list_t`): parts of an array each. Other parts of nginx keep pointers to the elements,
+//! so none is ever moved: an element is taken out by ending its part before it and beginning another after it.
+//!
+//! Nginx's own loops expect every part but the first to hold something.
+
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+
+use ngx::allocator::{self, AllocError, Allocator};
+use ngx::core::Pool;
+use ngx::ffi::{ngx_list_part_t, ngx_list_t, ngx_table_elt_t};
+
+/// A list of headers.
+pub(crate) struct HeaderList {
+    list: NonNull<ngx_list_t>,
+    pool: Pool,
+}
+
+impl HeaderList {
+    /// # Safety
+    /// `list` is a list of `ngx_table_elt_t` that belongs to `pool`; both outlive the value.
+    pub(crate) unsafe fn from_raw(list: NonNull<ngx_list_t>, pool: Pool) -> Self {
+        Self { list, pool }
+    }
+
+    /// Takes out every element that `goes` names, and adds `fresh` in a part of its own.
+    pub(crate) fn replace(
+        &self,
+        goes: impl Fn(&ngx_table_elt_t) -> bool,
+        fresh: &[ngx_table_elt_t],
+    ) -> Result<(), AllocError> {
+        // First the new last part: from then on no part that is cut is the one nginx adds to.
+        self.append(fresh)?;
+        // SAFETY: as above.
+        let first: *mut ngx_list_part_t = unsafe { &raw mut (*self.list.as_ptr()).part };
+        let mut before: *mut ngx_list_part_t = ptr::null_mut();
+        let mut part = first;
+        // SAFETY: the last part is the new one, and stays as it is; the others are nginx's.
+        while let Some(current) = unsafe { part.as_mut() }.filter(|current| !current.next.is_null()) {
+            let found = (0..current.nelts).find(|&index| {
+                // SAFETY: a part has `nelts` elements.
+                goes(unsafe { &*current.elts.cast::<ngx_table_elt_t>().add(index) })
+            });
+            if let Some(index) = found {
+                let after = current.nelts - index - 1;
+                // SAFETY: one past the element taken out is inside the part, or at its end.
+                let rest = unsafe { current.elts.cast::<ngx_table_elt_t>().add(index + 1) };
+                if index == 0 {
+                    // Nothing before it: the part begins after it. It is looked at again.
+                    current.elts = rest.cast();
+                    current.nelts = after;
+                    if after > 0 {
+                        continue;
+                    }
+                } else {
+                    current.nelts = index;
+                    if after > 0 {
+                        let cut = ngx_list_part_t { elts: rest.cast(), nelts: after, next: current.next };
+                        current.next = allocator::allocate(cut, &self.pool)?.as_ptr();
+                    }
+                }
+            }
+            let next = current.next;
+            if current.nelts == 0 && !before.is_null() {
+                // SAFETY: `before` is the part that precedes this one.
+                unsafe { (*before).next = next };
+            } else {
+                before = part;
+            }
+            part = next;
+        }
+        Ok(())
+    }
+
+    /// Adds a part that holds `fresh` and has room for what nginx adds later.
+    fn append(&self, fresh: &[ngx_table_elt_t]) -> Result<(), AllocError> {
+        // SAFETY: the list is valid, and nobody else uses it meanwhile.
+        let list = unsafe { &mut *self.list.as_ptr() };
+        // Nginx takes every part to have room for as many.
+        list.nalloc = list.nalloc.max(fresh.len());
+        let room = Layout::array::<ngx_table_elt_t>(list.nalloc).map_err(|_| AllocError)?;
+        let elements = self.pool.allocate_zeroed(room)?.cast::<ngx_table_elt_t>();
+        // SAFETY: there is room for at least as many.
+        unsafe { ptr::copy_nonoverlapping(fresh.as_ptr(), elements.as_ptr(), fresh.len()) };
+        let part = ngx_list_part_t { elts: elements.as_ptr().cast(), nelts: fresh.len(), next: ptr::null_mut() };
+        let part = allocator::allocate(part, &self.pool)?;
+        // SAFETY: the last part is the list's.
+        unsafe { (*list.last).next = part.as_ptr() };
+        list.last = part.as_ptr();
+        Ok(())
+    }
+}

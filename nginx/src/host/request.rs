@@ -1,0 +1,181 @@
+//! A request of nginx's (`ngx_http_request_t`).
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use ngx::allocator::AllocError;
+use ngx::core::{NgxStr, Pool, Status};
+use ngx::ffi::{
+    NGX_HTTP_SPECIAL_RESPONSE, ngx_http_core_run_phases, ngx_http_err_page_t, ngx_http_finalize_request,
+    ngx_http_read_client_request_body, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t,
+};
+use ngx::http::{HttpModuleLocationConf, NgxHttpCoreModule};
+use ngx::ngx_log_error;
+
+use super::body::{self, ReadError};
+use super::headers;
+use super::list::HeaderList;
+use super::pool::Keep;
+
+/// A request, for the length of one call from nginx.
+///
+/// A pointer and not `ngx::http::Request`, which is a reference to the whole of nginx's structure: nginx calls one
+/// handler inside another and changes the request meanwhile, so a reference may not be held across a call into nginx.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'r> {
+    raw: NonNull<ngx_http_request_t>,
+    life: PhantomData<&'r ngx_http_request_t>,
+}
+
+impl<'r> Request<'r> {
+    /// # Safety
+    /// `raw` is null or a request that nginx handles now, and lives as long as `'r`.
+    pub(crate) unsafe fn from_raw(raw: *mut ngx_http_request_t) -> Option<Self> {
+        NonNull::new(raw).map(|raw| Self { raw, life: PhantomData })
+    }
+
+    pub(crate) fn as_ptr(self) -> *mut ngx_http_request_t {
+        self.raw.as_ptr()
+    }
+
+    /// The request as `ngx` has it, for one step that calls nothing of nginx's.
+    pub(crate) fn view(&self) -> &ngx::http::Request {
+        // SAFETY: the request is valid, and `ngx`'s type is a transparent wrapper.
+        unsafe { self.raw.cast().as_ref() }
+    }
+
+    pub(crate) fn pool(self) -> Pool {
+        self.view().pool()
+    }
+
+    /// Whether this is the caller's own request, and not one that nginx made beside it.
+    pub(crate) fn is_main(self) -> bool {
+        self.view().is_main()
+    }
+
+    /// Keeps a value until the request ends.
+    pub(crate) fn keep<T>(self, value: T) -> Result<&'r T, AllocError> {
+        // SAFETY: the pool keeps the value where it is for as long as the request lives, and nobody has it mutably.
+        self.pool().keep(value).map(|value| unsafe { value.as_ref() })
+    }
+
+    /// The values of a type that are kept, the latest first, as [`Keep::kept`] says.
+    pub(crate) fn kept<T: 'r>(self) -> impl Iterator<Item = &'r T> {
+        // SAFETY: as above.
+        self.pool().kept::<T>().map(|value| unsafe { value.as_ref() })
+    }
+
+    /// Writes to the connection's log, at one of nginx's levels.
+    pub(crate) fn log(self, level: u32, line: fmt::Arguments<'_>) {
+        ngx_log_error!(level, self.view().log(), "{line}");
+    }
+
+    /// The address that the proxy trusts to be the caller's: after `realip`, if that is there.
+    pub(crate) fn source(self) -> &'r str {
+        // SAFETY: a connection has its address as text.
+        let address = unsafe { NgxStr::from_ngx_str((*self.view().connection()).addr_text) };
+        address.to_str().unwrap_or_default()
+    }
+
+    /// The length that the head announces.
+    pub(crate) fn content_length(self) -> Option<u64> {
+        // SAFETY: the request is valid; without a length it is -1.
+        u64::try_from(unsafe { (*self.as_ptr()).headers_in.content_length_n }).ok()
+    }
+
+    /// The values of a header field, by its name in lower case.
+    pub(crate) fn header(&self, lower_case: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let named =
+            self.view().headers_in_iterator().filter(|(name, _)| name.as_bytes().eq_ignore_ascii_case(lower_case));
+        named.map(|(_, value)| value.as_bytes())
+    }
+
+    /// Replaces header fields, as [`headers::replace`] says.
+    pub(crate) fn replace_headers<'f>(
+        self,
+        fields: impl Iterator<Item = (&'static str, &'f str)> + Clone,
+    ) -> Result<(), AllocError> {
+        // SAFETY: the list is the request's, and belongs to its pool.
+        let list = unsafe {
+            let list = NonNull::from(&mut (*self.as_ptr()).headers_in.headers);
+            HeaderList::from_raw(list, self.pool())
+        };
+        headers::replace(&list, &self.pool(), fields)
+    }
+
+    /// Asks nginx for the whole body; `then` is called when it is there, perhaps before this returns. The answer is for
+    /// the phase's handler to return.
+    pub(crate) fn read_body(self, then: unsafe extern "C" fn(*mut ngx_http_request_t)) -> Status {
+        // SAFETY: the request is valid, and `then` is a handler of nginx's kind.
+        let result = unsafe { ngx_http_read_client_request_body(self.as_ptr(), Some(then)) };
+        if result >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
+            return Status(result);
+        }
+        self.finalize(Status::NGX_DONE);
+        Status::NGX_DONE
+    }
+
+    /// Gives the bytes of the body that was read to `take`.
+    pub(crate) fn body<E>(self, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), ReadError<E>> {
+        // SAFETY: the request is valid, and its body is read, so the chain stays as it is.
+        match unsafe { (*self.as_ptr()).request_body.as_ref() } {
+            // SAFETY: as above.
+            Some(read) => unsafe { body::read(read.bufs, take) },
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the phases go on where the request was held.
+    pub(crate) fn resume_phases(self) {
+        // SAFETY: the request is valid, and nothing of ours is borrowed from it across the call.
+        unsafe {
+            (*self.as_ptr()).write_event_handler = Some(ngx_http_core_run_phases);
+            ngx_http_core_run_phases(self.as_ptr());
+        }
+    }
+
+    /// Hands the request back to nginx, which may end it: it must not be touched afterwards.
+    pub(crate) fn finalize(self, result: Status) {
+        // SAFETY: the request is valid, and holds a count for this.
+        unsafe { ngx_http_finalize_request(self.as_ptr(), result.0) };
+    }
+
+    /// The status that the answer has, or will have.
+    pub(crate) fn answer_status(self) -> u16 {
+        // SAFETY: the request is valid.
+        u16::try_from(unsafe { (*self.as_ptr()).headers_out.status }).unwrap_or(0)
+    }
+
+    /// The status of the error that nginx redirected for, if it did.
+    pub(crate) fn error_status(self) -> u16 {
+        // SAFETY: the request is valid.
+        u16::try_from(unsafe { (*self.as_ptr()).err_status }).unwrap_or(0)
+    }
+
+    /// What the upstream that was asked last answered; `None` if none was asked, or none answered.
+    pub(crate) fn upstream_status(self) -> Option<u16> {
+        // SAFETY: the request is valid, and the array holds states of upstreams.
+        let states = unsafe {
+            match (*self.as_ptr()).upstream_states.as_ref() {
+                Some(states) => states.as_slice::<ngx_http_upstream_state_t>(),
+                None => return None,
+            }
+        };
+        // A redirect leaves an entry without a status between two upstreams.
+        let status = states.iter().rev().map(|state| state.status).find(|status| *status != 0)?;
+        u16::try_from(status).ok()
+    }
+
+    /// Whether the location has an `error_page` for this status, and nginx would follow it now.
+    pub(crate) fn has_error_page(self, status: u16) -> bool {
+        let request = self.view();
+        let Some(core) = NgxHttpCoreModule::location_conf(request) else { return false };
+        if request.as_ref().error_page() != 0 || request.as_ref().uri_changes() == 0 {
+            return false;
+        }
+        // SAFETY: the array is the core's, of its pages.
+        let pages = unsafe { core.error_pages.as_ref().map(|pages| pages.as_slice::<ngx_http_err_page_t>()) };
+        pages.unwrap_or_default().iter().any(|page| page.status == status as ngx_int_t)
+    }
+}

@@ -1,0 +1,143 @@
+//! A replay table in shared memory, and what becomes of it when a reload changes `replay_capacity`.
+//!
+//! The workers before go on with their table until their last request is done. The new configuration asks for that
+//! table again beside its own, and nginx leaves it where it is: a callback is reserved in both for as long as the earlier
+//! one may remember it. Its entries are copied too, so that the new table's room and gauge are right from the start;
+//! callbacks that are on their way at that moment are not, as it is the earlier table that learns what became of them.
+//!
+//! Every step is under the slab pool's own mutex, which nginx's master unlocks for a worker that died holding it. What
+//! such a worker leaves half written is one slot; any bytes are a valid one.
+
+use core::alloc::Layout;
+use core::cell::UnsafeCell;
+use core::slice;
+
+use ngx::core::NgxStr;
+use ngx::ffi::{NGX_LOG_EMERG, ngx_shm_zone_t};
+use ngx::ngx_log_error;
+use secure_callbacks::replay::{self, Census, Slot, Table};
+
+use super::{Content, Memory, Owner, Zone, running};
+use crate::host::conf::Complained;
+use crate::host::now;
+
+/// How long after a reload the workers before it may still accept a callback, in seconds. Only requests that were open
+/// by then can be such; `worker_shutdown_timeout` bounds them where uploads take longer.
+const OPEN_REQUESTS: i64 = 3600;
+
+/// A table as a configuration has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// How many callbacks it remembers.
+    pub(crate) capacity: u32,
+    /// For how long, in seconds.
+    pub(crate) memory: i64,
+    /// The last second in which it may remember what the policy's own table does not; `None`: it is the policy's own.
+    pub(crate) until: Option<i64>,
+}
+
+impl Shape {
+    /// Tables of one policy with the same number of slots are one table.
+    pub(crate) fn slots(&self) -> usize {
+        replay::Layout::for_capacity(self.capacity).slots()
+    }
+
+    pub(super) fn memory(&self) -> Option<Layout> {
+        let slots = Layout::array::<Slot>(self.slots()).ok()?;
+        Layout::new::<Root>().extend(slots).ok().map(|(both, _)| both)
+    }
+
+    /// The earlier tables of a policy, in the shape that a new configuration asks for them. `memory` is the new policy's.
+    ///
+    /// Those of the running configuration count from now on: it may not come into force, and then the next one counts
+    /// anew.
+    pub(crate) fn earlier(owner: Owner<'_>, memory: i64) -> impl Iterator<Item = Self> {
+        let now = now();
+        // SAFETY: `owner` has the configuration that is being read; only the shapes are handed on.
+        let shapes = unsafe { running(owner.tag, owner.policy) }.into_iter().map(|(shape, _)| *shape);
+        shapes.filter_map(move |shape| {
+            let over = || now.saturating_add(shape.memory.max(memory)).saturating_add(OPEN_REQUESTS);
+            let until = shape.until.unwrap_or_else(over);
+            (until >= now).then_some(Self { until: Some(until), ..shape })
+        })
+    }
+}
+
+/// What lies at the beginning of the zone; the slots follow it. All zero is a valid value.
+#[repr(C)]
+struct Root {
+    /// Under the zone's mutex.
+    census: UnsafeCell<Census>,
+}
+
+const _: () = assert!(size_of::<Root>().is_multiple_of(align_of::<Slot>()), "no gap before the slots");
+
+/// A replay table.
+#[derive(Debug)]
+pub(crate) struct SharedTable {
+    zone: Zone,
+    pub(crate) shape: Shape,
+}
+
+impl SharedTable {
+    /// Asks nginx for it.
+    pub(crate) fn request(owner: Owner<'_>, shape: Shape) -> Result<Self, Complained> {
+        let zone = Zone::request(owner, Content::Table(shape))?;
+        Ok(Self { zone, shape })
+    }
+
+    /// Works on the table, with every other worker kept out. `None`: its memory is not there.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Table<'_>) -> T) -> Option<T> {
+        Some(with_table(&self.zone.memory()?, &self.shape, work))
+    }
+}
+
+fn with_slots<T>(memory: &Memory, shape: &Shape, work: impl FnOnce(&mut [Slot], &mut Census) -> T) -> T {
+    let root = memory.root.cast::<Root>();
+    // Unlocks also when a panic passes. (`ngx::sync::RwLock` does not do: nobody unlocks it for a dead worker.)
+    let _locked = memory.slab.lock();
+    // SAFETY: the zone was made for this shape and is mapped; the mutex keeps everyone else out.
+    let (slots, census) = unsafe {
+        let slots = slice::from_raw_parts_mut(root.as_ptr().add(1).cast::<Slot>(), shape.slots());
+        (slots, &mut *root.as_ref().census.get())
+    };
+    work(slots, census)
+}
+
+fn with_table<T>(memory: &Memory, shape: &Shape, work: impl FnOnce(&mut Table<'_>) -> T) -> T {
+    with_slots(memory, shape, |slots, census| work(&mut Table::new(shape.capacity, slots, census)))
+}
+
+/// The table's memory is there. If the policy's own table was another until now, this one takes over what the policy
+/// remembers.
+///
+/// Without enough room for that the new configuration is refused: the earlier tables would go on refusing replays, but
+/// the new one would take nothing until enough has expired.
+pub(super) fn init(zone: &ngx_shm_zone_t, memory: &Memory, policy: &str, shape: &Shape) -> Option<()> {
+    if shape.until.is_some() {
+        return Some(());
+    }
+    // A reload may have changed for how long is remembered.
+    with_table(memory, shape, |table| table.recount(shape.memory, now()));
+    // SAFETY: the zones of the new configuration are being made.
+    let before = unsafe { running(zone.tag, policy) };
+    if before.iter().any(|(other, _)| other.until.is_none() && other.slots() == shape.slots()) {
+        return Some(());
+    }
+    let mut left_out: usize = 0;
+    for (other, other_zone) in before.iter().filter(|(other, _)| other.slots() != shape.slots()) {
+        // SAFETY: it is a zone of the running configuration, and mapped.
+        let other_memory = unsafe { Memory::of(other_zone) }?;
+        left_out = left_out.saturating_add(with_slots(&other_memory, other, |slots, _| {
+            with_table(memory, shape, |table| table.adopt(slots, shape.memory, now()))
+        }));
+    }
+    if left_out > 0 {
+        // SAFETY: the name is nginx's.
+        let name = unsafe { NgxStr::from_ngx_str(zone.shm.name) };
+        let problem = "remembered callbacks do not fit into the new replay_capacity";
+        ngx_log_error!(NGX_LOG_EMERG, zone.shm.log, "{name}: {left_out} {problem}");
+        return None;
+    }
+    Some(())
+}

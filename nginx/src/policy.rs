@@ -1,0 +1,97 @@
+//! A policy in force: its verifier and its shared memory.
+#![forbid(unsafe_code)]
+
+use core::cell::Cell;
+
+use secure_callbacks::policy::Mode;
+use secure_callbacks::replay::ReplayStore;
+use secure_callbacks::verdict::codes;
+use secure_callbacks::{Answer, Authentic, Reservation, Verdict, Verifier};
+
+use crate::host::conf::Place;
+use crate::host::zone::counters::Counters;
+use crate::replay::Tables;
+
+/// A policy as the configuration's `secure_callbacks_policy` block made it.
+#[derive(Debug)]
+pub(crate) struct ActivePolicy {
+    verifier: Verifier,
+    counters: Counters,
+    /// `None`: the policy does not ask for replays.
+    tables: Option<Tables>,
+    place: Place,
+    used: Cell<bool>,
+}
+
+impl ActivePolicy {
+    pub(crate) fn new(verifier: Verifier, counters: Counters, tables: Option<Tables>, place: Place) -> Self {
+        Self { verifier, counters, tables, place, used: Cell::new(false) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.verifier.policy().name()
+    }
+
+    pub(crate) fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    pub(crate) fn enforces(&self) -> bool {
+        self.verifier.policy().mode() == Mode::Enforce
+    }
+
+    /// Where the block stands.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(crate) fn mark_used(&self) {
+        self.used.set(true);
+    }
+
+    /// Whether any location is checked by it.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used.get()
+    }
+
+    /// Asks the replay table, if the policy has one, and says what all checks came to.
+    pub(crate) fn verdict(&self, authentic: Authentic, now: i64) -> Verdict {
+        let wanted = authentic.reservation(self.counters.next_owner(), now);
+        let reserved = wanted.map(|reservation| {
+            let answer = self.tables.as_ref().map(|mut tables| tables.reserve(&reservation, now));
+            (reservation, answer.unwrap_or(Answer::Unavailable))
+        });
+        authentic.settle(reserved)
+    }
+
+    /// The upstream took the callback: it is remembered.
+    pub(crate) fn keep(&self, reservation: &Reservation, now: i64) {
+        if let Some(mut tables) = self.tables.as_ref() {
+            tables.keep(reservation, now);
+        }
+    }
+
+    /// The upstream did not take it: it may come again.
+    pub(crate) fn release(&self, reservation: &Reservation, now: i64) {
+        if let Some(mut tables) = self.tables.as_ref() {
+            tables.release(reservation, now);
+        }
+    }
+
+    /// How many callbacks are remembered; `None` without a replay table.
+    pub(crate) fn remembered(&self, now: i64) -> Option<u32> {
+        self.tables.as_ref()?.live(now)
+    }
+
+    /// Counts a verdict.
+    pub(crate) fn count(&self, code: &str) {
+        if let Some(counter) = codes().position(|known| known == code) {
+            self.counters.count(counter);
+        }
+    }
+
+    /// Each result with how often it was the verdict.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        codes().enumerate().map(|(counter, code)| (code, self.counters.counted(counter)))
+    }
+}

@@ -1,0 +1,76 @@
+//! What a policy remembers: its own replay table, and the earlier ones that a reload with another `replay_capacity` left.
+//!
+//! Workers of both configurations share the earlier table, so of any number of copies of one callback only one passes,
+//! whichever worker each meets.
+#![forbid(unsafe_code)]
+
+use std::vec::Vec;
+
+use secure_callbacks::{Answer, Policy, ReplayStore, Reservation};
+
+use crate::host::conf::Complained;
+use crate::host::zone::Owner;
+use crate::host::zone::table::{Shape, SharedTable};
+
+/// The tables of one policy.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    /// In the same order in every configuration: of two workers that reserve one callback at once, one gets it.
+    members: Vec<SharedTable>,
+}
+
+impl Tables {
+    /// Asks nginx for them; `None` if the policy is not to ask for replays. What an earlier configuration remembers is
+    /// held on to then, too: the next may ask again.
+    pub(crate) fn request(owner: Owner<'_>, policy: &Policy) -> Result<Option<Self>, Complained> {
+        let memory = policy.replay_memory();
+        let own = policy.replay().then(|| Shape { capacity: policy.replay_capacity(), memory, until: None });
+        let other = |shape: &Shape| own.is_none_or(|own| own.slots() != shape.slots());
+        let shapes = own.into_iter().chain(Shape::earlier(owner, memory).filter(other));
+        let members: Result<Vec<_>, _> = shapes.map(|shape| SharedTable::request(owner, shape)).collect();
+        let mut members = members?;
+        members.sort_by_key(|member| member.shape.slots());
+        Ok(own.map(|_| Self { members }))
+    }
+
+    /// The tables that may remember something: long after a reload its own alone.
+    fn in_use(&self, now: i64) -> impl Iterator<Item = &SharedTable> {
+        self.members.iter().filter(move |member| member.shape.until.is_none_or(|until| until >= now))
+    }
+
+    /// How many callbacks its own table remembers.
+    pub(crate) fn live(&self, now: i64) -> Option<u32> {
+        self.members.iter().find(|member| member.shape.until.is_none())?.with(|table| table.live(now))
+    }
+}
+
+impl ReplayStore for &Tables {
+    fn reserve(&mut self, reservation: &Reservation, now: i64) -> Answer {
+        for (nth, member) in self.in_use(now).enumerate() {
+            let answer = match member.with(|table| table.reserve(reservation, now)).unwrap_or(Answer::Unavailable) {
+                // It is not there, and no worker that has this table alone can accept it now.
+                Answer::Full if member.shape.until.is_some() => Answer::Fresh,
+                answer => answer,
+            };
+            if answer != Answer::Fresh {
+                for before in self.in_use(now).take(nth) {
+                    before.with(|table| table.release(reservation, now));
+                }
+                return answer;
+            }
+        }
+        Answer::Fresh
+    }
+
+    fn keep(&mut self, reservation: &Reservation, now: i64) {
+        for member in self.in_use(now) {
+            member.with(|table| table.keep(reservation, now));
+        }
+    }
+
+    fn release(&mut self, reservation: &Reservation, now: i64) {
+        for member in self.in_use(now) {
+            member.with(|table| table.release(reservation, now));
+        }
+    }
+}

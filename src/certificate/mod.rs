@@ -1,0 +1,115 @@
+//! The client certificate: what a policy asks of one that the proxy validated.
+//!
+//! Trusting a public authority alone accepts every certificate that it ever issued, so a policy names the sender's
+//! subject, DNS name or fingerprint. Each kind that is given must be met, by one of its entries.
+
+mod dns_name;
+mod subject;
+
+use alloc::vec::Vec;
+
+pub(crate) use dns_name::DnsPattern;
+pub(crate) use subject::Subject;
+
+use crate::policy::Problem;
+use crate::verdict::Rejection;
+
+/// A SHA-256 digest of a certificate's DER form.
+pub type Fingerprint = [u8; 32];
+
+/// What the proxy says of the client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateState {
+    /// The client showed none, or the connection is not TLS.
+    Missing,
+    /// The client showed one that the proxy did not validate.
+    Unverified,
+    /// The proxy validated it up to an authority that it trusts.
+    Verified,
+}
+
+/// The connection that a callback came on. The core asks only for what the policy needs, because each answer may cost
+/// the host a call.
+pub trait Connection {
+    /// The client's address, as the proxy trusts it; `None` if it has none.
+    fn source(&self) -> Option<core::net::IpAddr>;
+
+    /// Whether there is a certificate to ask about. The three below are asked only of a verified one.
+    fn certificate(&self) -> CertificateState;
+
+    /// Its subject, as RFC 2253 writes it; `None` if it can't be read.
+    fn subject(&self) -> Option<Vec<u8>>;
+
+    /// The DNS names of its subject alternative name extension, all of them; `None` if it can't be read.
+    fn dns_names(&self) -> Option<Vec<Vec<u8>>>;
+
+    /// Its fingerprint; `None` if it can't be read.
+    fn fingerprint(&self) -> Option<Fingerprint>;
+}
+
+/// What a policy asks of the certificate. A kind that is empty is not asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct CertificateRule {
+    pub(crate) subjects: Vec<Subject>,
+    pub(crate) dns_names: Vec<DnsPattern>,
+    pub(crate) fingerprints: Vec<Fingerprint>,
+}
+
+impl CertificateRule {
+    pub(crate) fn check(&self, connection: &dyn Connection) -> Result<(), Rejection> {
+        match connection.certificate() {
+            CertificateState::Missing => Err(Rejection::ClientCertificateMissing),
+            CertificateState::Unverified => Err(Rejection::ClientCertificateUnverified),
+            CertificateState::Verified if self.is_met_by(connection) => Ok(()),
+            CertificateState::Verified => Err(Rejection::ClientCertificateMismatch),
+        }
+    }
+
+    fn is_met_by(&self, connection: &dyn Connection) -> bool {
+        let subject_met = || {
+            let shown = connection.subject().and_then(|text| Subject::parse(&text).ok());
+            shown.is_some_and(|shown| self.subjects.contains(&shown))
+        };
+        let dns_name_met = || {
+            let shown = connection.dns_names().unwrap_or_default();
+            shown.iter().any(|name| self.dns_names.iter().any(|pattern| pattern.matches(name)))
+        };
+        let fingerprint_met = || connection.fingerprint().is_some_and(|shown| self.fingerprints.contains(&shown));
+        (self.fingerprints.is_empty() || fingerprint_met())
+            && (self.subjects.is_empty() || subject_met())
+            && (self.dns_names.is_empty() || dns_name_met())
+    }
+}
+
+/// Reads a fingerprint: 64 hex digits of either case, alone or in pairs with colons between.
+pub(crate) fn parse_fingerprint(text: &str) -> Result<Fingerprint, Problem> {
+    const EXPECTED: Problem = Problem::Expected("a SHA-256 fingerprint: 64 hex digits, or pairs with colons between");
+    let mut fingerprint = [0; 32];
+    let read = if text.contains(':') {
+        if text.split(':').any(|pair| pair.len() != 2) {
+            return Err(EXPECTED);
+        }
+        hex::decode_to_slice(text.replace(':', ""), &mut fingerprint)
+    } else {
+        hex::decode_to_slice(text, &mut fingerprint)
+    };
+    read.map_err(|_| EXPECTED)?;
+    Ok(fingerprint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_with_and_without_colons() {
+        let plain = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
+        let colons = "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF";
+        assert_eq!(parse_fingerprint(plain), parse_fingerprint(colons));
+        assert!(parse_fingerprint(plain).is_ok());
+        let cut = colons.get(3..).unwrap();
+        for text in ["", ":", &plain[1..], &plain[2..], cut, &plain.replace('f', "g"), &colons.replacen(':', "", 1)] {
+            assert!(parse_fingerprint(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The body: counted against the limit and hashed as it streams by.
+
+use sha2::{Digest, Sha256};
+
+use crate::verdict::Rejection;
+
+/// What is still to be found out about the body.
+#[derive(Debug)]
+pub(crate) struct PayloadCheck {
+    room: u64,
+    hash: Option<(Sha256, [u8; 32])>,
+}
+
+impl PayloadCheck {
+    /// `expected` is the `payload_hash` claim; `None` where the policy does not ask for it, and nothing is hashed.
+    pub(crate) fn new(max_body_size: u64, expected: Option<[u8; 32]>) -> Self {
+        Self { room: max_body_size, hash: expected.map(|expected| (Sha256::new(), expected)) }
+    }
+
+    pub(crate) fn check_length(&self, ahead: u64) -> Result<(), Rejection> {
+        if ahead > self.room { Err(Rejection::BodyTooLarge) } else { Ok(()) }
+    }
+
+    pub(crate) fn update(&mut self, chunk: &[u8]) -> Result<(), Rejection> {
+        let size = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.room = self.room.checked_sub(size).ok_or(Rejection::BodyTooLarge)?;
+        if let Some((hasher, _)) = &mut self.hash {
+            hasher.update(chunk);
+        }
+        Ok(())
+    }
+
+    /// The hash of a body that its sender knows is no secret, so an ordinary comparison serves.
+    pub(crate) fn finish(self) -> Result<(), Rejection> {
+        let Some((hasher, expected)) = self.hash else { return Ok(()) };
+        if hasher.finalize() == expected { Ok(()) } else { Err(Rejection::PayloadHashMismatch) }
+    }
+}
+
+/// Reads a `payload_hash` claim: 64 hex digits, either case.
+pub(crate) fn parse_payload_hash(text: &str) -> Result<[u8; 32], Rejection> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(text, &mut hash).map_err(|_| Rejection::ClaimMalformed)?;
+    Ok(hash)
+}

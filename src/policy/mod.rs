@@ -1,0 +1,192 @@
+//! A policy: which callbacks are let through. Plain data, validated once; what it protects has no silent default.
+//!
+//! [`PolicyConfig`] is what was written, as JSON ([`PolicyConfig::from_json`]) or as lines of words
+//! ([`PolicyConfig::from_lines`]); both are read by one reader. [`PolicyConfig::resolve`] looks the secrets up and makes
+//! the [`Policy`].
+
+mod config;
+mod error;
+mod fields;
+mod lines;
+mod strict_json;
+mod units;
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use jsonwebtoken::DecodingKey;
+
+pub use config::{AccountConfig, Mode, PayloadHashRule, PolicyConfig};
+pub use error::{PolicyError, Problem};
+pub use lines::Line;
+
+use crate::certificate::CertificateRule;
+use crate::reply::Challenges;
+use crate::secret::SecretSource;
+use crate::source::SourceAddresses;
+
+/// An account whose callbacks may be accepted.
+#[derive(Debug)]
+pub(crate) struct Account {
+    api_key: Box<str>,
+    keys: Vec<DecodingKey>,
+    applications: Option<Vec<Box<str>>>,
+}
+
+impl Account {
+    pub(crate) fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// One HMAC key for each secret; any may have signed.
+    pub(crate) fn keys(&self) -> &[DecodingKey] {
+        &self.keys
+    }
+
+    /// The applications that may call; `None`: any, and none too.
+    pub(crate) fn applications(&self) -> Option<&[Box<str>]> {
+        self.applications.as_deref()
+    }
+}
+
+/// A validated policy. Its secrets are wiped from memory when it goes, and its `Debug` hides them.
+#[derive(Debug)]
+pub struct Policy {
+    config: PolicyConfig,
+    name: String,
+    accounts: Vec<Account>,
+    challenges: Challenges,
+    short_secrets: Vec<String>,
+}
+
+impl PolicyConfig {
+    /// Looks the secrets up and makes the policy.
+    ///
+    /// # Errors
+    /// The first secret that can't be had or is too short, named by its place.
+    pub fn resolve(self, secrets: &dyn SecretSource) -> Result<Policy, PolicyError> {
+        let mut accounts = Vec::with_capacity(self.accounts.len());
+        let mut short_secrets = Vec::new();
+        for (index, account) in self.accounts.iter().enumerate() {
+            let mut keys = Vec::with_capacity(account.secrets.len());
+            for (nth, reference) in account.secrets.iter().enumerate() {
+                let place = || format!("accounts[{index}].secrets[{nth}]");
+                let secret = reference.resolve(secrets).map_err(|problem| {
+                    let reference = reference.name();
+                    PolicyError::new(place(), Problem::Secret { reference, problem })
+                })?;
+                if secret.is_short() {
+                    short_secrets.push(place());
+                }
+                keys.push(DecodingKey::from_secret(secret.bytes()));
+            }
+            accounts.push(Account {
+                api_key: account.api_key.as_str().into(),
+                keys,
+                applications: account
+                    .applications
+                    .as_ref()
+                    .map(|list| list.iter().map(|id| id.as_str().into()).collect()),
+            });
+        }
+        let name = self.name.clone().unwrap_or_else(|| config::DEFAULT_NAME.into());
+        let challenges = Challenges::for_realm(&self.realm);
+        Ok(Policy { config: self, name, accounts, challenges, short_secrets })
+    }
+}
+
+impl Policy {
+    /// The name, in metrics and logs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Enforce or report.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.config.mode
+    }
+
+    /// The header that holds the token, in lower case.
+    #[must_use]
+    pub fn token_header(&self) -> &str {
+        &self.config.token_header
+    }
+
+    /// The largest body, in bytes.
+    #[must_use]
+    pub fn max_body_size(&self) -> u64 {
+        self.config.max_body_size
+    }
+
+    /// Whether replays are refused.
+    #[must_use]
+    pub fn replay(&self) -> bool {
+        self.config.replay
+    }
+
+    /// How many callbacks can be remembered at once.
+    #[must_use]
+    pub fn replay_capacity(&self) -> u32 {
+        self.config.replay_capacity
+    }
+
+    /// How long an accepted callback is remembered, in seconds.
+    #[must_use]
+    pub fn replay_memory(&self) -> i64 {
+        self.config.max_age.saturating_add(self.config.leeway)
+    }
+
+    /// The places of secrets shorter than RFC 7518 asks for (32 bytes): worth one warning at the start.
+    #[must_use]
+    pub fn short_secrets(&self) -> &[String] {
+        &self.short_secrets
+    }
+
+    pub(crate) fn account(&self, api_key: &str) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.api_key() == api_key)
+    }
+
+    pub(crate) fn token_header_is_authorization(&self) -> bool {
+        self.config.token_header == config::AUTHORIZATION
+    }
+
+    pub(crate) fn client_certificate(&self) -> Option<&CertificateRule> {
+        self.config.client_certificate.as_ref()
+    }
+
+    pub(crate) fn source_addresses(&self) -> Option<&SourceAddresses> {
+        self.config.source_addresses.as_ref()
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.config.issuer
+    }
+
+    pub(crate) fn max_age(&self) -> i64 {
+        self.config.max_age
+    }
+
+    pub(crate) fn leeway(&self) -> i64 {
+        self.config.leeway
+    }
+
+    pub(crate) fn payload_hash(&self) -> PayloadHashRule {
+        self.config.payload_hash
+    }
+
+    pub(crate) fn missing_token_status(&self) -> u16 {
+        self.config.missing_token_status
+    }
+
+    pub(crate) fn expose_reason(&self) -> bool {
+        self.config.expose_reason
+    }
+
+    pub(crate) fn challenges(&self) -> &Challenges {
+        &self.challenges
+    }
+}

@@ -1,0 +1,87 @@
+//! JSON text into a tree, refusing a field that stands there twice (`serde_json` alone keeps the last one silently).
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::error::{PolicyError, Problem};
+
+/// Reads a whole text.
+pub(super) fn parse(text: &str) -> Result<Value, PolicyError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let mut repeated = None;
+    let value = Strict { repeated: &mut repeated }.deserialize(&mut deserializer);
+    match value.and_then(|value| deserializer.end().map(|()| value)) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(match repeated {
+            Some(field) => PolicyError::new(field, Problem::Repeated),
+            None => PolicyError::new("", Problem::NotJson { line: error.line(), column: error.column() }),
+        }),
+    }
+}
+
+struct Strict<'r> {
+    repeated: &'r mut Option<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Value, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = alloc::vec::Vec::new();
+        while let Some(value) = list.next_element_seed(Strict { repeated: self.repeated })? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = object.next_key::<String>()? {
+            let value = object.next_value_seed(Strict { repeated: self.repeated })?;
+            if fields.insert(name.clone(), value).is_some() {
+                *self.repeated = Some(name);
+                return Err(A::Error::custom("repeated field"));
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+}

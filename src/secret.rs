@@ -1,0 +1,149 @@
+//! Signature secrets: where one is written down, and the value, which never shows itself.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+/// Vonage's guide asks for "no less than 32 bits"; less is refused.
+const SHORTEST_BYTES: usize = 4;
+
+/// RFC 7518 section 3.2 asks for a key as long as the hash. Shorter works (the portal allows it) and warns once.
+const RECOMMENDED_BYTES: usize = 32;
+
+/// A signature secret: the raw bytes of its text, as the portal shows it (neither base64 nor hex).
+///
+/// It has no `Display`, its `Debug` hides it, and its memory is wiped when it goes.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes the bytes of a secret as its source has them.
+    ///
+    /// # Errors
+    /// [`SecretProblem::TooShort`] below 4 bytes (an empty one too).
+    pub fn new(bytes: Vec<u8>) -> Result<Self, SecretProblem> {
+        let bytes = Zeroizing::new(bytes);
+        if bytes.len() < SHORTEST_BYTES { Err(SecretProblem::TooShort) } else { Ok(Self(bytes)) }
+    }
+
+    /// The HMAC key.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether it is shorter than RFC 7518 asks for.
+    pub(crate) fn is_short(&self) -> bool {
+        self.0.len() < RECOMMENDED_BYTES
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Why a secret could not be had. Says where to look, never what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretProblem {
+    /// Not one of `env:NAME`, `file:PATH`, `text:VALUE`.
+    NotAReference,
+    /// The environment has no such variable.
+    VariableNotSet,
+    /// The file can't be read; the text is the system's reason.
+    FileUnreadable(String),
+    /// This host has no files (Envoy's sandbox).
+    FilesUnsupported,
+    /// Fewer than 4 bytes.
+    TooShort,
+}
+
+impl fmt::Display for SecretProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAReference => f.write_str("expected env:NAME, file:PATH or text:VALUE"),
+            Self::VariableNotSet => f.write_str("the environment variable is not set"),
+            Self::FileUnreadable(reason) => write!(f, "the file can't be read: {reason}"),
+            Self::FilesUnsupported => {
+                f.write_str("file: is not available here (the sandbox has no files); use env:NAME")
+            }
+            Self::TooShort => write!(f, "the secret has fewer than {SHORTEST_BYTES} bytes"),
+        }
+    }
+}
+
+/// Where the host looks a secret up. The core knows what a reference means, the host how to follow it.
+pub trait SecretSource {
+    /// The bytes of an environment variable.
+    ///
+    /// # Errors
+    /// [`SecretProblem::VariableNotSet`].
+    fn environment(&self, name: &str) -> Result<Vec<u8>, SecretProblem>;
+
+    /// The bytes of a file, whole; the core drops one trailing newline.
+    ///
+    /// # Errors
+    /// [`SecretProblem::FileUnreadable`], or [`SecretProblem::FilesUnsupported`].
+    fn file(&self, path: &str) -> Result<Vec<u8>, SecretProblem>;
+}
+
+/// A secret as the configuration names it.
+#[derive(Clone)]
+pub(crate) enum SecretReference {
+    Environment(String),
+    File(String),
+    Text(Secret),
+}
+
+impl SecretReference {
+    /// Reads `env:NAME`, `file:PATH` or `text:VALUE`. The text is not in the error: it may be a secret whose prefix was
+    /// forgotten.
+    pub(crate) fn parse(text: &str) -> Result<Self, SecretProblem> {
+        match text.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.into())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("text", value)) => Secret::new(value.as_bytes().to_vec()).map(Self::Text),
+            _ => Err(SecretProblem::NotAReference),
+        }
+    }
+
+    pub(crate) fn resolve(&self, source: &dyn SecretSource) -> Result<Secret, SecretProblem> {
+        match self {
+            Self::Environment(name) => Secret::new(source.environment(name)?),
+            Self::File(path) => {
+                let mut bytes = source.file(path)?;
+                if bytes.last() == Some(&b'\n') {
+                    bytes.pop();
+                    if bytes.last() == Some(&b'\r') {
+                        bytes.pop();
+                    }
+                }
+                Secret::new(bytes)
+            }
+            Self::Text(secret) => Ok(secret.clone()),
+        }
+    }
+}
+
+impl SecretReference {
+    /// How the configuration names it; empty for a secret that stands there itself.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Environment(name) => format!("env:{name}"),
+            Self::File(path) => format!("file:{path}"),
+            Self::Text(_) => String::new(),
+        }
+    }
+}
+
+impl fmt::Debug for SecretReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("text:.."),
+            other => f.write_str(&other.name()),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! One JSON object read member by member: no tree, no duplicate member, nothing after it.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
+use core::fmt;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+
+/// A member's value. Nested ones are read through, so that they are valid JSON, and not kept.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    Text(Cow<'a, str>),
+    Integer(i64),
+    Fraction(f64),
+    /// `null`, a flag, an array or an object.
+    Other,
+}
+
+/// The values of the `wanted` members of a JSON object, in that order.
+///
+/// # Errors
+/// If the text is not exactly one JSON object, or names any member twice (however it is escaped).
+pub(crate) fn members<'a, const N: usize>(
+    json: &'a str,
+    wanted: &[&str; N],
+) -> Result<[Option<Scalar<'a>>; N], serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let values = deserializer.deserialize_map(Members { wanted })?;
+    deserializer.end()?;
+    Ok(values)
+}
+
+struct Members<'w, const N: usize> {
+    wanted: &'w [&'w str; N],
+}
+
+impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
+    type Value = [Option<Scalar<'de>>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = [const { None }; N];
+        // A set, because a caller nobody knows chooses how many there are.
+        let mut others = BTreeSet::new();
+        while let Some(Name(name)) = map.next_key()? {
+            let value = map.next_value()?;
+            let slot = self.wanted.iter().position(|wanted| *wanted == name).and_then(|index| values.get_mut(index));
+            let seen_before = match slot {
+                Some(slot) => slot.replace(value).is_some(),
+                None => !others.insert(name),
+            };
+            if seen_before {
+                return Err(A::Error::custom("duplicate member"));
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Scalar::deserialize(deserializer)? {
+            Scalar::Text(text) => Ok(Self(text)),
+            _ => Err(D::Error::custom("a name is text")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Owned(text.into())))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Scalar::Integer(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(i64::try_from(number).map_or(Scalar::Other, Scalar::Integer))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Scalar::Fraction(number))
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+        while array.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    #[test]
+    fn reads_the_wanted_and_reads_through_the_rest() {
+        let json = r#" {"a":"x","deep":[{"a":1},[null,true]],"n":-7,"f":1.5,"big":18446744073709551615,"e":"\u0041"} "#;
+        let [a, n, f, big, e, deep, none] = members(json, &["a", "n", "f", "big", "e", "deep", "none"]).unwrap();
+        assert_eq!(a, Some(Scalar::Text("x".into())));
+        assert_eq!(n, Some(Scalar::Integer(-7)));
+        assert_eq!(f, Some(Scalar::Fraction(1.5)));
+        assert_eq!(e, Some(Scalar::Text("A".into())));
+        assert_eq!((big, deep, none), (Some(Scalar::Other), Some(Scalar::Other), None));
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_object_without_duplicates() {
+        for json in [
+            "",
+            "[]",
+            "1",
+            r#""a""#,
+            "{",
+            "{}{}",
+            "{} x",
+            r#"{"a":1,}"#,
+            r#"{"a":NaN}"#,
+            r#"{"a":1,"a":1}"#,
+            r#"{"z":1,"z":2}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"z":1,"\u007a":2}"#,
+            r#"{"a":"\ud800"}"#,
+        ] {
+            assert!(members(json, &["a"]).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn nesting_takes_no_stack() {
+        let deep = String::from(r#"{"z":"#) + &"[".repeat(100_000) + &"]".repeat(100_000) + r#","a":1}"#;
+        assert_eq!(members(&deep, &["a"]).unwrap(), [Some(Scalar::Integer(1))]);
+        let open = String::from(r#"{"a":"#) + &"[".repeat(100_000);
+        assert!(members(&open, &["a"]).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! The signature: HMAC-SHA-256 through `jsonwebtoken`, with a provider that holds HS256 alone, so that no other
+//! algorithm is even linked.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::signature::{Error as SignatureError, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use sha2::Sha256;
+
+use super::Token;
+use crate::verdict::Rejection;
+
+/// Whether one of the keys made the token's signature. `Ok(false)`: none of them.
+///
+/// # Errors
+/// What `jsonwebtoken` reports of the token, mapped one by one.
+pub(crate) fn signed_by(token: &Token<'_>, keys: &[DecodingKey]) -> Result<bool, Rejection> {
+    for key in keys {
+        let good = jsonwebtoken::crypto::verify(token.signature, token.signing_input, key, Algorithm::HS256);
+        if good.map_err(rejection)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn rejection(error: Error) -> Rejection {
+    match error.kind() {
+        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Json(_) | ErrorKind::Utf8(_) => {
+            Rejection::TokenMalformed
+        }
+        ErrorKind::InvalidAlgorithm
+        | ErrorKind::InvalidAlgorithmName
+        | ErrorKind::MissingAlgorithm
+        | ErrorKind::UnsupportedAlgorithm => Rejection::AlgorithmNotAllowed,
+        // The key's own errors can't come from an HMAC key; whatever comes with a later version is no good signature.
+        _ => Rejection::SignatureInvalid,
+    }
+}
+
+/// Makes ours the process's provider. `jsonwebtoken` looks one up in a global; a second call finds ours there.
+pub(crate) fn install_provider() {
+    // The error is the provider itself, set before by this same function: this library is linked with its own
+    // `jsonwebtoken`, and nothing else in it installs one.
+    let _ = HS256_ALONE.install_default();
+}
+
+static HS256_ALONE: CryptoProvider = CryptoProvider {
+    signer_factory: refuse_to_sign,
+    verifier_factory: hs256_verifier,
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+fn refuse_to_sign(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
+    Err(ErrorKind::UnsupportedAlgorithm.into())
+}
+
+fn hs256_verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    match algorithm {
+        Algorithm::HS256 => {
+            let mac = Hmac::<Sha256>::new_from_slice(key.try_get_as_bytes()?)
+                .map_err(|_| Error::from(ErrorKind::InvalidKeyFormat))?;
+            Ok(Box::new(Hs256(mac)))
+        }
+        _ => Err(ErrorKind::UnsupportedAlgorithm.into()),
+    }
+}
+
+struct Hs256(Hmac<Sha256>);
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        // Constant time in the signature's bytes; a wrong length is an error.
+        mac.verify_slice(signature).map_err(|_| SignatureError::new())
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}

@@ -1,0 +1,286 @@
+//! The one order of checks. What follows what is decided here and nowhere else:
+//!
+//! ```text
+//! head complete   source address → client certificate → token present, well formed, HS256 → account → signature → iss, iat, exp, nbf, application
+//! each chunk      count against max_body_size, feed SHA-256
+//! end of body     payload hash → reservation (last, so that only authentic callbacks take room)
+//! ```
+
+use alloc::boxed::Box;
+
+use crate::certificate::Connection;
+use crate::identity::{Identity, is_plain};
+use crate::payload::{PayloadCheck, parse_payload_hash};
+use crate::policy::{Account, Mode, PayloadHashRule, Policy};
+use crate::replay::{Answer, Key, Reservation};
+use crate::reply::Reply;
+use crate::token::{self, Claims, Token};
+use crate::verdict::{ACCEPTED, Clearance, Conclusion, Fault, Outcome, Refused, Rejection, Verdict, Verified};
+
+/// A moment, in seconds since 1970-01-01 UTC.
+pub type UnixSeconds = i64;
+
+/// The token header of a request, as it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenField<'r> {
+    /// Not there.
+    Absent,
+    /// There once: its bytes.
+    Once(&'r [u8]),
+    /// There more than once.
+    Repeated,
+}
+
+/// What the core asks of a request's head.
+#[derive(Clone, Copy)]
+pub struct RequestHead<'r> {
+    /// The header that [`Policy::token_header`] names.
+    pub token: TokenField<'r>,
+    /// The length that the head announces, in bytes, if it does.
+    pub content_length: Option<u64>,
+    /// The connection it came on.
+    pub connection: &'r dyn Connection,
+}
+
+/// Verifies callbacks by one policy.
+#[derive(Debug)]
+pub struct Verifier {
+    policy: Policy,
+}
+
+impl Verifier {
+    /// A verifier for a validated policy.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        token::install_provider();
+        Self { policy }
+    }
+
+    /// The policy it verifies by.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Checks all that a request's head can tell.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn start(&self, head: &RequestHead<'_>, now: UnixSeconds) -> Result<Pending, Refused> {
+        self.check_connection(head.connection)?;
+        let value = match head.token {
+            TokenField::Absent => return Err(Rejection::TokenMissing.into()),
+            TokenField::Repeated => return Err(Rejection::TokenMalformed.into()),
+            TokenField::Once(value) => value,
+        };
+        let token = Token::parse(token::from_header(value, self.policy.token_header_is_authorization())?)?;
+        let claims = token.claims()?;
+        let account = self.policy.account(claims.api_key()?).ok_or(Rejection::AccountUnknown)?;
+        if !token::signed_by(&token, account.keys())? {
+            return Err(Rejection::SignatureInvalid.into());
+        }
+        // From here on the claims are the sender's own words.
+        let identity = identify(account, &claims);
+        match self.check_claims(account, &claims, head.content_length, now) {
+            Ok((payload, replay)) => Ok(Pending { payload, identity, replay }),
+            Err(rejection) => Err(Refused { rejection, identity: Some(identity) }),
+        }
+    }
+
+    /// Where it comes from, before anything that it says. Each is asked only if the policy does.
+    fn check_connection(&self, connection: &dyn Connection) -> Result<(), Rejection> {
+        if let Some(networks) = self.policy.source_addresses()
+            && !connection.source().is_some_and(|source| networks.contain(source))
+        {
+            return Err(Rejection::SourceNotAllowed);
+        }
+        match self.policy.client_certificate() {
+            Some(rule) => rule.check(connection),
+            None => Ok(()),
+        }
+    }
+
+    fn check_claims(
+        &self,
+        account: &Account,
+        claims: &Claims<'_>,
+        content_length: Option<u64>,
+        now: UnixSeconds,
+    ) -> Result<(PayloadCheck, Option<ReplayTerms>), Rejection> {
+        let policy = &self.policy;
+        if claims.iss()? != policy.issuer() {
+            return Err(Rejection::IssuerMismatch);
+        }
+        self.check_times(claims, now)?;
+        if let Some(applications) = account.applications() {
+            let application = claims.application_id()?;
+            if !applications.iter().any(|allowed| allowed.as_ref() == application) {
+                return Err(Rejection::ApplicationNotAllowed);
+            }
+        }
+        let expected_hash = match (policy.payload_hash(), claims.payload_hash()) {
+            (PayloadHashRule::Ignored, _) => None,
+            (_, Err(malformed)) => return Err(malformed),
+            (PayloadHashRule::Required, Ok(None)) => return Err(Rejection::ClaimMissing),
+            (PayloadHashRule::WhenPresent, Ok(None)) => None,
+            (_, Ok(Some(text))) => Some(parse_payload_hash(text)?),
+        };
+        let replay = match policy.replay() {
+            false => None,
+            true => {
+                let jti = claims.jti()?;
+                if !is_plain(jti) {
+                    return Err(Rejection::ClaimMalformed);
+                }
+                // The longest that any token read now can stay acceptable, were the clock set back by as much as leeway.
+                let kept_until = now.saturating_add(policy.max_age()).saturating_add(policy.leeway());
+                Some(ReplayTerms { key: Key::new(account.api_key(), jti), kept_until })
+            }
+        };
+        if content_length.is_some_and(|length| length > policy.max_body_size()) {
+            return Err(Rejection::BodyTooLarge);
+        }
+        Ok((PayloadCheck::new(policy.max_body_size(), expected_hash), replay))
+    }
+
+    /// `iat`, `exp` and `nbf` against `max_age` and `leeway` (RFC 7519 sections 4.1.4 to 4.1.6).
+    fn check_times(&self, claims: &Claims<'_>, now: UnixSeconds) -> Result<(), Rejection> {
+        let leeway = self.policy.leeway();
+        let (iat, exp, nbf) = (claims.iat()?, claims.exp()?, claims.nbf()?);
+        if now.saturating_sub(iat) > self.policy.max_age() || exp.is_some_and(|exp| now.saturating_sub(exp) > leeway) {
+            return Err(Rejection::TokenExpired);
+        }
+        let latest = now.saturating_add(leeway);
+        if iat > latest || nbf.is_some_and(|nbf| nbf > latest) {
+            return Err(Rejection::TokenNotYetValid);
+        }
+        Ok(())
+    }
+
+    /// Turns a verdict into what the host does, by the policy's mode: the only way to a [`Clearance`].
+    #[must_use]
+    pub fn conclude(&self, verdict: impl Into<Verdict>) -> Conclusion<'_> {
+        let (code, status, fault, identity) = match verdict.into() {
+            Verdict::Accept(Verified { identity, reservation }) => {
+                return Conclusion {
+                    code: ACCEPTED,
+                    fault: false,
+                    identity: Some(identity),
+                    outcome: Outcome::Forward(Clearance { reservation }),
+                };
+            }
+            Verdict::Reject(Refused { rejection, identity }) => {
+                (rejection.code(), rejection.status(self.policy.missing_token_status()), false, identity)
+            }
+            Verdict::Fail(fault, identity) => (fault.code(), fault.status(), true, Some(identity)),
+        };
+        let outcome = match self.policy.mode() {
+            Mode::Report => Outcome::Forward(Clearance { reservation: None }),
+            Mode::Enforce => {
+                let challenges = self.policy.challenges();
+                let challenge = if code == Rejection::TokenMissing.code() {
+                    &challenges.token_missing
+                } else {
+                    &challenges.token_invalid
+                };
+                Outcome::Reply(Reply::new(status, challenge, self.policy.expose_reason().then_some(code)))
+            }
+        };
+        Conclusion { code, fault, identity, outcome }
+    }
+}
+
+/// The identity of a token whose signature is good. Claims that could break a header or a log line are left out.
+fn identify(account: &Account, claims: &Claims<'_>) -> Identity {
+    let plain = |claim: Result<&str, Rejection>| claim.ok().filter(|text| is_plain(text)).map(Box::from);
+    Identity {
+        api_key: account.api_key().into(),
+        application_id: plain(claims.application_id()),
+        jti: plain(claims.jti()),
+        iat: claims.iat().ok(),
+    }
+}
+
+#[derive(Debug)]
+struct ReplayTerms {
+    key: Key,
+    kept_until: UnixSeconds,
+}
+
+/// A callback whose head is good; its body is awaited.
+#[derive(Debug)]
+pub struct Pending {
+    payload: PayloadCheck,
+    identity: Identity,
+    replay: Option<ReplayTerms>,
+}
+
+impl Pending {
+    /// Checks a length that is known before its bytes are: how many are still to be taken.
+    ///
+    /// # Errors
+    /// [`Rejection::BodyTooLarge`].
+    pub fn check_length(&self, ahead: u64) -> Result<(), Refused> {
+        self.payload.check_length(ahead).map_err(|rejection| refused(rejection, &self.identity))
+    }
+
+    /// Takes the next bytes of the body.
+    ///
+    /// # Errors
+    /// [`Rejection::BodyTooLarge`] as soon as it is known.
+    pub fn body(&mut self, chunk: &[u8]) -> Result<(), Refused> {
+        self.payload.update(chunk).map_err(|rejection| refused(rejection, &self.identity))
+    }
+
+    /// The body is over: with the head, with the last chunk or with the trailers.
+    ///
+    /// # Errors
+    /// [`Rejection::PayloadHashMismatch`].
+    pub fn end(self) -> Result<Authentic, Refused> {
+        let Self { payload, identity, replay } = self;
+        match payload.finish() {
+            Ok(()) => Ok(Authentic { identity, replay }),
+            Err(rejection) => Err(Refused { rejection, identity: Some(identity) }),
+        }
+    }
+}
+
+fn refused(rejection: Rejection, identity: &Identity) -> Refused {
+    Refused { rejection, identity: Some(identity.clone()) }
+}
+
+/// An authentic callback: the token is good and the body is the one it was signed for. Whether it was accepted before is
+/// still to be asked.
+#[derive(Debug)]
+pub struct Authentic {
+    identity: Identity,
+    replay: Option<ReplayTerms>,
+}
+
+impl Authentic {
+    /// What to reserve; `None` if the policy does not ask. `owner` tells this reservation from a later one of the same
+    /// callback, so that only its own answer releases it.
+    #[must_use]
+    pub fn reservation(&self, owner: u32, now: UnixSeconds) -> Option<Reservation> {
+        self.replay.as_ref().map(|terms| Reservation::new(terms.key, owner, now, terms.kept_until))
+    }
+
+    /// The verdict, given what the store answered to `reservation`. Without an answer to a reservation that was to be
+    /// made, the store counts as unavailable.
+    #[must_use]
+    pub fn settle(self, reserved: Option<(Reservation, Answer)>) -> Verdict {
+        let Self { identity, replay } = self;
+        let reservation = match (replay, reserved) {
+            (None, _) => None,
+            (Some(terms), Some((reservation, Answer::Fresh))) if reservation.key() == terms.key => Some(reservation),
+            (Some(_), Some((_, Answer::Seen))) => {
+                return Verdict::Reject(Refused { rejection: Rejection::Replayed, identity: Some(identity) });
+            }
+            (Some(_), Some((_, Answer::Full))) => return Verdict::Fail(Fault::ReplayStoreFull, identity),
+            (Some(_), Some((_, Answer::Fresh | Answer::Unavailable)) | None) => {
+                return Verdict::Fail(Fault::ReplayStoreUnavailable, identity);
+            }
+        };
+        Verdict::Accept(Verified { identity, reservation })
+    }
+}

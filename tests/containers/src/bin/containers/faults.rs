@@ -1,0 +1,61 @@
+//! What goes wrong on purpose.
+use crate::engine::docker;
+use crate::site::Site;
+use anyhow::{Result, ensure};
+
+/// One fault, or its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The container is told to stop.
+    Stop(&'static str),
+    /// The container is killed without a warning.
+    Kill(&'static str),
+    /// A stopped or killed container starts again.
+    Start(&'static str),
+    /// The application's cable is pulled.
+    Cut,
+    /// It is plugged in again.
+    Mend,
+    /// Nginx takes its configuration anew: new workers, the old ones finish.
+    ReloadNginx,
+    /// One worker process of Nginx is killed.
+    KillWorker,
+    /// Envoy takes no more connections and finishes what it has.
+    DrainEnvoy,
+}
+
+impl Fault {
+    pub(crate) async fn happen(self, site: &Site) -> Result<()> {
+        match self {
+            Self::Stop(service) => docker(&["stop", "-t", "5", &site.container(service).await?]).await.map(drop),
+            Self::Kill(service) => docker(&["kill", &site.container(service).await?]).await.map(drop),
+            Self::Start(service) => docker(&["start", &site.container(service).await?]).await.map(drop),
+            Self::Cut => {
+                let (network, app) = (Site::inside_name(), site.container("app").await?);
+                docker(&["network", "disconnect", "--force", &network, &app]).await.map(drop)
+            }
+            Self::Mend => {
+                let (network, app) = (Site::inside_name(), site.container("app").await?);
+                let address = format!("{}.10", Site::inside());
+                let words = ["network", "connect", "--alias", "app", "--ip", &address, &network, &app];
+                docker(&words).await.map(drop)
+            }
+            Self::ReloadNginx => docker(&["kill", "--signal", "HUP", &site.container("nginx").await?]).await.map(drop),
+            Self::KillWorker => {
+                // The master is the container's first process. The slim image has neither ps nor pgrep.
+                let line = "workers=($(</proc/1/task/1/children)) && kill -9 \"${workers[0]}\" && echo killed";
+                let said = site.shell("nginx", line).await?;
+                ensure!(said.trim() == "killed", "no worker could be killed: {said:?}");
+                Ok(())
+            }
+            Self::DrainEnvoy => {
+                let line = "exec 3<>/dev/tcp/127.0.0.1/9901 && printf 'POST /drain_listeners?graceful&skip_exit \
+                            HTTP/1.1\\r\\nHost: admin\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' >&3 \
+                            && cat <&3";
+                let said = site.shell("envoy", line).await?;
+                ensure!(said.contains("200 OK"), "Envoy does not drain: {said:?}");
+                Ok(())
+            }
+        }
+    }
+}

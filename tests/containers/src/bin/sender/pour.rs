@@ -1,0 +1,154 @@
+//! A load of callbacks, each sent again until it is taken: what Vonage does, with shorter waits.
+use crate::exchange::{self, CONNECT};
+use crate::{SECRET, now};
+use anyhow::Result;
+use secure_callbacks_containers::behaviour::Behaviour;
+use secure_callbacks_containers::certificates::Holder;
+use secure_callbacks_containers::load::{Attempt, FORGED_EVERY, Kind, Order, Outcome, PORT, Sent};
+use secure_callbacks_containers::now_ms;
+use secure_callbacks_containers::tls::Dialer;
+use secure_callbacks_harness::ids;
+use secure_callbacks_harness::send::{Message, http1};
+use secure_callbacks_support::token::payload_hash;
+use secure_callbacks_support::{Sample, Token, sample};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+/// The first wait before a callback is sent again; Vonage's is 5 s.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest wait; Vonage's is 15 minutes.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+/// How many idle connections are opened side by side.
+const OPENERS: usize = 25;
+
+const SAMPLES: [Sample; 5] = [Sample::Session, Sample::Stream, Sample::Archive, Sample::Sip, Sample::Composer];
+
+/// Carries out `order`; ends when every callback is taken or given up.
+pub(crate) async fn run(order: Order) -> Result<Outcome> {
+    let order = Arc::new(order);
+    let dialer = Dialer::new(order.through.service(), PORT, Holder::Sender, "http/1.1")?;
+    let end = Instant::now() + Duration::from_secs(order.seconds);
+    let mut idle = JoinSet::new();
+    for opener in 0..OPENERS.min(order.idle) {
+        let (dialer, count) = (dialer.clone(), order.idle / OPENERS + usize::from(opener < order.idle % OPENERS));
+        idle.spawn(async move { keep_idle(&dialer, count, end).await });
+    }
+    let mut running = JoinSet::new();
+    for kind in [vec![Kind::Crawling; order.crawling], vec![Kind::Vanishing; order.vanishing]].concat() {
+        running.spawn(callback(dialer.clone(), Arc::clone(&order), kind, 0, end));
+    }
+    let mut ticks = interval(Duration::from_secs(1) / u32::try_from(order.per_second.max(1))?);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut number = 0;
+    while Instant::now() < end {
+        ticks.tick().await;
+        number += 1;
+        let kind = if number % FORGED_EVERY == 0 { Kind::Forged } else { Kind::Genuine };
+        running.spawn(callback(dialer.clone(), Arc::clone(&order), kind, number, end));
+    }
+    let sent = running.join_all().await;
+    Ok(Outcome { sent, idle: idle.join_all().await.into_iter().sum() })
+}
+
+/// One callback, from its making to its end.
+async fn callback(dialer: Dialer, order: Arc<Order>, kind: Kind, number: u64, end: Instant) -> Sent {
+    let id = ids::unique();
+    let turn = usize::try_from(number).unwrap_or(0);
+    let body = sample(SAMPLES[turn % SAMPLES.len()]);
+    let behaviour = match kind {
+        Kind::Genuine => order.behaviours.get(turn % order.behaviours.len().max(1)).copied().unwrap_or_default(),
+        _ => Behaviour::Plain,
+    };
+    let token = Token::valid(body, now()).secret(SECRET);
+    let (token, body) = match kind {
+        Kind::Forged if turn.is_multiple_of(2) => (token.secret("a-secret-that-is-not-the-accounts"), body),
+        Kind::Forged => (token, b"{\"event\":\"forged\"}".as_slice()),
+        _ => (token, body),
+    };
+    let path = format!("/callbacks/{id}/{}", behaviour.name());
+    let bytes = http1::writes(&Message::post(&path, body, Some(&token.sign()))).concat();
+    let mut sent = Sent { id, kind, sha256: payload_hash(body), attempts: Vec::new() };
+    match kind {
+        Kind::Forged => sent.attempts.push(exchange::attempt(&dialer, &bytes).await),
+        Kind::Crawling => sent.attempts.push(crawl(&dialer, &bytes, end).await),
+        Kind::Vanishing => {
+            sent.attempts.push(vanish(&dialer, &bytes[..bytes.len() - body.len() / 2]).await);
+            until_taken(&dialer, &order, &bytes, &mut sent.attempts).await;
+        }
+        Kind::Genuine => until_taken(&dialer, &order, &bytes, &mut sent.attempts).await,
+    }
+    sent
+}
+
+/// The same bytes again and again, the same token with them, until they are taken or patience ends.
+async fn until_taken(dialer: &Dialer, order: &Order, bytes: &[u8], attempts: &mut Vec<Attempt>) {
+    let first = Instant::now();
+    let mut refused = None;
+    let mut wait = FIRST_WAIT;
+    loop {
+        let attempt = exchange::attempt(dialer, bytes).await;
+        let status = attempt.status;
+        attempts.push(attempt);
+        match status {
+            Some(200..=299) => return,
+            Some(400..=499) => refused = refused.or(Some(Instant::now())),
+            _ => {}
+        }
+        let out_of_patience = |since: Instant, seconds| since.elapsed() >= Duration::from_secs(seconds);
+        if out_of_patience(first, order.patience)
+            || refused.is_some_and(|since| out_of_patience(since, order.patience_after_401))
+        {
+            return;
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Sends the beginning, then is gone.
+async fn vanish(dialer: &Dialer, beginning: &[u8]) -> Attempt {
+    let at = now_ms();
+    let gone = async {
+        let mut stream = dialer.open().await?;
+        stream.write_all(beginning).await?;
+        stream.flush().await?;
+        sleep(Duration::from_millis(200)).await;
+        anyhow::Ok(())
+    };
+    let says = gone.await.map_or_else(|error| format!("{error:#}"), |()| "vanished".into());
+    Attempt { at, status: None, says }
+}
+
+/// One byte a second, to the end of the load.
+async fn crawl(dialer: &Dialer, bytes: &[u8], end: Instant) -> Attempt {
+    let at = now_ms();
+    let slow = async {
+        let mut stream = dialer.open().await?;
+        for byte in bytes {
+            if Instant::now() >= end {
+                break;
+            }
+            stream.write_all(&[*byte]).await?;
+            stream.flush().await?;
+            sleep(Duration::from_secs(1)).await;
+        }
+        anyhow::Ok(())
+    };
+    let says = slow.await.map_or_else(|error| format!("{error:#}"), |()| "never whole".into());
+    Attempt { at, status: None, says }
+}
+
+/// Opens connections that say nothing, and holds them to the end; how many came about.
+async fn keep_idle(dialer: &Dialer, count: usize, end: Instant) -> usize {
+    let mut open = Vec::new();
+    for _ in 0..count {
+        if let Ok(Ok(stream)) = tokio::time::timeout(CONNECT, dialer.open()).await {
+            open.push(stream);
+        }
+    }
+    tokio::time::sleep_until(end).await;
+    open.len()
+}

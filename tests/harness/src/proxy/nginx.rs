@@ -1,0 +1,82 @@
+//! Nginx's configuration.
+use crate::tools::ProxyKind;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// A whole configuration around `http`, which holds policies, upstreams and servers. Every path is inside the
+/// instance's own directory, the prefix; `module` is loaded when it is given.
+#[must_use]
+pub fn config(module: Option<&Path>, environment: &[(String, String)], http: &str) -> String {
+    let mut text = String::new();
+    if let Some(module) = module {
+        let _ = writeln!(text, "load_module {};", module.display());
+    }
+    for (name, _) in environment {
+        let _ = writeln!(text, "env {name};");
+    }
+    let _ = write!(
+        text,
+        r#"worker_processes 2;
+daemon off;
+pid nginx.pid;
+# At `info` nginx itself writes whole header lines, tokens too, where a request has them twice or too long.
+error_log error.log notice;
+{user}
+events {{ worker_connections 4096; }}
+http {{
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    {access_log}
+    client_max_body_size 4m;
+    large_client_header_buffers 4 32k;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_next_upstream off;
+{http}
+}}
+"#,
+        // As root the workers would run as nobody, who can't reach the working copy.
+        user = if rustix::process::geteuid().is_root() { "user root;" } else { "" },
+        access_log = access_log(module.is_some()),
+    );
+    text
+}
+
+/// What the access log keeps of each request: the same fields in the same order as Envoy's.
+fn access_log(filtered: bool) -> String {
+    let fields = if filtered {
+        "$secure_callbacks_result $secure_callbacks_api_key $secure_callbacks_application_id $secure_callbacks_jti"
+    } else {
+        ""
+    };
+    format!("log_format callbacks '$request_uri $status {fields}';\n    access_log access.log callbacks;")
+}
+
+/// An `upstream` block named `app` that keeps its connections.
+#[must_use]
+pub fn upstream(address: SocketAddr) -> String {
+    format!("    upstream app {{ server {address}; keepalive 16; }}\n")
+}
+
+/// The `listen` lines of a server on two ports, the second for HTTP/2.
+#[must_use]
+pub fn listen(kind: ProxyKind, http1: SocketAddr, http2: SocketAddr) -> String {
+    // Before 1.25.1 the protocol belongs to the port, after it to the server.
+    match kind {
+        ProxyKind::NginxStable => format!("listen {http1}; listen {http2}; http2 on;"),
+        ProxyKind::NginxDebian | ProxyKind::Envoy => format!("listen {http1}; listen {http2} http2;"),
+    }
+}
+
+/// The `listen` line of a server that speaks TLS, with HTTP/1.1 or HTTP/2 as the client and it agree.
+#[must_use]
+pub fn listen_tls(kind: ProxyKind, address: SocketAddr) -> String {
+    match kind {
+        ProxyKind::NginxStable => format!("listen {address} ssl; http2 on;"),
+        ProxyKind::NginxDebian | ProxyKind::Envoy => format!("listen {address} ssl http2;"),
+    }
+}

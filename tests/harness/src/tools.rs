@@ -1,0 +1,106 @@
+//! Where the proxies and the built filters are. All of it is put there by `cargo xtask build`.
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A proxy and its version: what the suites run every row against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProxyKind {
+    /// Envoy 1.40, from `target/tools`.
+    Envoy,
+    /// Debian's own nginx, 1.22.1.
+    NginxDebian,
+    /// nginx 1.28.3, from `target/tools`.
+    NginxStable,
+}
+
+impl ProxyKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Envoy, Self::NginxDebian, Self::NginxStable];
+    /// Both versions of nginx.
+    pub const NGINX: [Self; 2] = [Self::NginxDebian, Self::NginxStable];
+
+    /// The name that tests carry: product and version.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Envoy => "envoy-1.40",
+            Self::NginxDebian => "nginx-1.22.1",
+            Self::NginxStable => "nginx-1.28.3",
+        }
+    }
+
+    /// The version that the program must report: the nginx module loads into exactly one.
+    fn version(self) -> &'static str {
+        match self {
+            Self::Envoy => "/1.40.",
+            Self::NginxDebian => "nginx/1.22.1",
+            Self::NginxStable => "nginx/1.28.3",
+        }
+    }
+
+    /// Whether it is one of the nginx versions.
+    #[must_use]
+    pub fn is_nginx(self) -> bool {
+        self != Self::Envoy
+    }
+}
+
+/// The repository's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("the harness is two folders below the root").to_path_buf()
+}
+
+/// `<root>/target`, whatever `CARGO_TARGET_DIR` says: the artifacts and tools have one fixed place.
+#[must_use]
+pub fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// One proxy's program and the filter that goes into it.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The proxy's executable.
+    pub program: PathBuf,
+    /// The Wasm module or the nginx module.
+    pub filter: PathBuf,
+}
+
+/// The program alone, its version checked.
+pub fn program(kind: ProxyKind) -> Result<PathBuf> {
+    let (path, version_flag) = match kind {
+        ProxyKind::Envoy => (target().join("tools/envoy/bin/envoy"), "--version"),
+        ProxyKind::NginxDebian => (PathBuf::from("/usr/sbin/nginx"), "-v"),
+        ProxyKind::NginxStable => (target().join("tools/nginx-1.28.3/sbin/nginx"), "-v"),
+    };
+    let output = Command::new(&path).arg(version_flag).output();
+    let output =
+        output.with_context(|| format!("no {} at {}: run `cargo xtask build`", kind.name(), path.display()))?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    if !said.contains(kind.version()) {
+        bail!("{} is not {}: it says {:?}", path.display(), kind.name(), said.trim());
+    }
+    Ok(path)
+}
+
+/// The program and the filter, or what is missing and how to get it.
+pub fn find(kind: ProxyKind) -> Result<Tools> {
+    let program = program(kind)?;
+    let filter = match kind {
+        ProxyKind::Envoy => target().join("dist/secure_callbacks.wasm"),
+        nginx => target().join("dist").join(nginx.name()).join("ngx_http_secure_callbacks_module.so"),
+    };
+    if !filter.is_file() {
+        bail!("no filter for {} at {}: run `cargo xtask build`", kind.name(), filter.display());
+    }
+    Ok(Tools { program, filter })
+}
+
+/// Whether a suite may leave out what it can't find. Only where a person said so: elsewhere missing means failing.
+#[must_use]
+pub fn skipping_is_allowed() -> bool {
+    std::env::var_os("SECURE_CALLBACKS_ALLOW_SKIP").is_some_and(|value| value == "1")
+}

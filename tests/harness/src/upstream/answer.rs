@@ -1,0 +1,108 @@
+//! What the upstream answers, and how it goes wrong when a test wants it to.
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How an answer goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Whole.
+    #[default]
+    Whole,
+    /// The connection is reset instead.
+    ResetBefore,
+    /// The head and half of the body go out, then the connection is reset.
+    ResetMiddle,
+    /// Nothing ever comes.
+    Never,
+}
+
+/// One scripted answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Further header fields.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long to wait before it.
+    pub delay: Duration,
+    /// Whether it goes out whole.
+    pub delivery: Delivery,
+}
+
+impl Answer {
+    /// A plain answer with `status`.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: b"answered by the application\n".to_vec(),
+            delay: Duration::ZERO,
+            delivery: Delivery::Whole,
+        }
+    }
+
+    /// The same, but only after `delay`.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
+
+    /// The same, but sent so.
+    #[must_use]
+    pub fn sent(self, delivery: Delivery) -> Self {
+        Self { delivery, ..self }
+    }
+}
+
+/// Sends one answer, and calls `count` if there is someone to take its head; false when the connection is over.
+pub(super) async fn reply(stream: &mut TcpStream, answer: &Answer, count: impl FnOnce()) -> bool {
+    if !answer.delay.is_zero() {
+        tokio::time::sleep(answer.delay).await;
+    }
+    let mut wire = format!("HTTP/1.1 {} Answered\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
+    for (name, value) in &answer.headers {
+        wire.push_str(&format!("{name}: {value}\r\n"));
+    }
+    wire.push_str("\r\n");
+    let mut wire = wire.into_bytes();
+    wire.extend_from_slice(&answer.body);
+    match answer.delivery {
+        Delivery::Whole => begin(stream, count).await && stream.write_all(&wire).await.is_ok(),
+        Delivery::Never => {
+            // Until the proxy gives up; what it still sends is of no interest.
+            let mut rest = [0; 4096];
+            while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+            false
+        }
+        Delivery::ResetBefore => reset(stream),
+        Delivery::ResetMiddle => {
+            let half = wire.len() - answer.body.len() / 2;
+            if begin(stream, count).await {
+                let _ = stream.write_all(&wire[..half]).await;
+                // Let the proxy take it first: a reset may overtake what is still in its queue.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            reset(stream)
+        }
+    }
+}
+
+/// Counts the answer unless the proxy has closed the connection: writing into a closed one would succeed.
+async fn begin(stream: &TcpStream, count: impl FnOnce()) -> bool {
+    let seen = tokio::time::timeout(Duration::ZERO, stream.peek(&mut [0])).await;
+    let is_open = !matches!(seen, Ok(Ok(0) | Err(_)));
+    if is_open {
+        count();
+    }
+    is_open
+}
+
+/// Makes the coming close a reset instead of a clean end.
+fn reset(stream: &TcpStream) -> bool {
+    let _ = stream.set_zero_linger();
+    false
+}

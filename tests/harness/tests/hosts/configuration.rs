@@ -1,0 +1,194 @@
+//! A policy with something wrong in it stops the start, and says what and where. Secrets come from where they may.
+use crate::bad_policies::{ACCOUNT, Wrong, table};
+use crate::common::{Callback, Running, Stage, Test, accepted, policy};
+use anyhow::{Result, ensure};
+use secure_callbacks_harness::proxy::{self, Directory, Environment, Outcome, Ports, Proxy, envoy, free_port, nginx};
+use secure_callbacks_harness::runtime::wait;
+use secure_callbacks_harness::send;
+use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_support::token::SECRET;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
+    let kind = stage.kind;
+    for (index, row) in table().into_iter().enumerate() {
+        let name = format!("{}_stops_the_start", row.name);
+        if kind.is_nginx() {
+            tests.push((name, Box::new(move || nginx_stops(kind, &row))));
+        } else {
+            let form = if index % 2 == 0 { envoy::Form::Struct } else { envoy::Form::Text };
+            tests.push((name, Box::new(move || envoy_stops(&row, form))));
+        }
+    }
+    tests.push(("a_good_policy_passes_the_check".into(), Box::new(move || good_passes(kind))));
+    tests.push(("a_secret_from_the_environment".into(), Box::new(move || secret_from_environment(kind))));
+    if kind.is_nginx() {
+        tests.push(("a_secret_from_a_file".into(), Box::new(move || secret_from_file(kind))));
+        tests.push(("a_missing_secret_file_stops_the_start".into(), Box::new(move || missing_file(kind))));
+        tests.push(("an_unknown_policy_name_stops_the_start".into(), Box::new(move || unknown_policy(kind))));
+    } else {
+        tests.push(("a_file_secret_is_refused_naming_env".into(), Box::new(file_in_envoy)));
+        tests.push(("no_configuration_stops_the_start".into(), Box::new(no_configuration)));
+        tests.push(("a_configuration_that_is_no_object_stops_the_start".into(), Box::new(no_object)));
+    }
+}
+
+fn nginx_stops(kind: ProxyKind, row: &Wrong) -> Result<()> {
+    let policy = format!("    secure_callbacks_policy bad {{ {} }}\n", row.nginx.replace('@', ACCOUNT));
+    let outcome = check_nginx(kind, &policy, "bad")?;
+    ensure!(!outcome.success, "nginx -t is content with it: {}", outcome.output);
+    let line = outcome.output.lines().find(|line| line.contains("[emerg]")).unwrap_or_default();
+    ensure!(line.contains(row.named), "no {:?} in {line:?}", row.named);
+    // nginx ends such messages with the file and the line.
+    let (_, place) = line.split_once("nginx.conf:").unwrap_or_default();
+    ensure!(place.starts_with(|digit: char| digit.is_ascii_digit()), "no file and line in {line:?}");
+    no_secret(&outcome)
+}
+
+fn envoy_stops(row: &Wrong, form: envoy::Form) -> Result<()> {
+    let mut policy = policy();
+    let fields = policy.as_object_mut().unwrap();
+    fields.extend(row.json.as_object().unwrap().clone());
+    fields.retain(|_, value| !value.is_null());
+    let outcome = check_envoy(envoy::filter(&policy, form, &[]))?;
+    ensure!(!outcome.success, "envoy --mode validate is content with it: {}", outcome.output);
+    ensure!(outcome.output.contains(row.named), "no {:?} in:\n{}", row.named, outcome.output);
+    no_secret(&outcome)
+}
+
+fn no_secret(outcome: &Outcome) -> Result<()> {
+    for secret in [SECRET, "the-first-signature-secret", "the-second-signature-secret"] {
+        ensure!(!outcome.output.contains(secret), "a secret is in the message: {}", outcome.output);
+    }
+    Ok(())
+}
+
+fn check_nginx(kind: ProxyKind, policies: &str, used: &str) -> Result<Outcome> {
+    let module = tools::find(kind)?.filter;
+    let server =
+        format!("    server {{ listen 127.0.0.1:1; location / {{ secure_callbacks {used}; return 200; }} }}\n");
+    let config = nginx::config(Some(&module), &[], &format!("{policies}{server}"));
+    proxy::check_nginx(kind, &Directory::new("check")?, &config, &Vec::new())
+}
+
+fn check_envoy(filter: Value) -> Result<Outcome> {
+    tools::find(ProxyKind::Envoy)?;
+    let anywhere = free_port()?;
+    let listener = envoy::Listener::new(anywhere, anywhere, filter);
+    proxy::check_envoy(&Directory::new("check")?, &[listener], &Vec::new())
+}
+
+/// The control: the same check says yes when nothing is wrong.
+fn good_passes(kind: ProxyKind) -> Result<()> {
+    let outcome = if kind.is_nginx() {
+        check_nginx(kind, &format!("    secure_callbacks_policy good {{ {ACCOUNT} }}\n"), "good")?
+    } else {
+        check_envoy(envoy::filter(&policy(), envoy::Form::Struct, &[]))?
+    };
+    ensure!(outcome.success, "{}", outcome.output);
+    Ok(())
+}
+
+fn secret_from_environment(kind: ProxyKind) -> Result<()> {
+    let environment = vec![("VIDEO_SECRET".to_owned(), SECRET.to_owned())];
+    let running = if kind.is_nginx() {
+        nginx_with(kind, "account a1b2c3d secret=env:VIDEO_SECRET;", &environment, &[])?
+    } else {
+        wait(async {
+            let upstream = Upstream::start().await?;
+            let policy = json!({ "accounts": [{ "api_key": "a1b2c3d", "secrets": ["env:VIDEO_SECRET"] }] });
+            let filter = envoy::filter(&policy, envoy::Form::Struct, &["VIDEO_SECRET"]);
+            let ports = Ports::new(kind)?;
+            let listener = envoy::Listener::new(ports.http1, upstream.address(), filter);
+            let proxy = Proxy::envoy(Directory::new("environment")?, &[listener], &environment).await?;
+            anyhow::Ok((Running { proxy, upstream }, ports))
+        })?
+    };
+    one_is_accepted(&running)
+}
+
+fn secret_from_file(kind: ProxyKind) -> Result<()> {
+    let with_newline = format!("{SECRET}\n");
+    one_is_accepted(&nginx_with(
+        kind,
+        "account a1b2c3d secret=file:secret;",
+        &Vec::new(),
+        &[("secret", &with_newline)],
+    )?)
+}
+
+fn missing_file(kind: ProxyKind) -> Result<()> {
+    let policy = "    secure_callbacks_policy bad { account a1b2c3d secret=file:/no/such/secret; }\n";
+    let outcome = check_nginx(kind, policy, "bad")?;
+    ensure!(!outcome.success && outcome.output.contains("secrets[0]"), "{}", outcome.output);
+    Ok(())
+}
+
+fn unknown_policy(kind: ProxyKind) -> Result<()> {
+    let outcome = check_nginx(kind, &format!("    secure_callbacks_policy good {{ {ACCOUNT} }}\n"), "nosuch")?;
+    ensure!(!outcome.success && outcome.output.contains("nosuch"), "{}", outcome.output);
+    Ok(())
+}
+
+fn file_in_envoy() -> Result<()> {
+    let mut policy = policy();
+    policy["accounts"][0]["secrets"] = json!(["file:/etc/hostname"]);
+    let outcome = check_envoy(envoy::filter(&policy, envoy::Form::Struct, &[]))?;
+    ensure!(!outcome.success, "accepted: {}", outcome.output);
+    ensure!(outcome.output.contains("env:") && outcome.output.contains("secret"), "{}", outcome.output);
+    Ok(())
+}
+
+fn no_configuration() -> Result<()> {
+    let mut filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
+    filter["typed_config"]["config"].as_object_mut().unwrap().remove("configuration");
+    let outcome = check_envoy(filter)?;
+    ensure!(!outcome.success, "accepted: {}", outcome.output);
+    Ok(())
+}
+
+fn no_object() -> Result<()> {
+    for policy in [json!([]), json!("video"), json!(null)] {
+        let outcome = check_envoy(envoy::filter(&policy, envoy::Form::Text, &[]))?;
+        ensure!(!outcome.success, "{policy} is accepted: {}", outcome.output);
+    }
+    Ok(())
+}
+
+/// An nginx whose policy has these lines, with these files in its directory.
+fn nginx_with(
+    kind: ProxyKind,
+    lines: &str,
+    environment: &Environment,
+    files: &[(&str, &str)],
+) -> Result<(Running, Ports)> {
+    let module = tools::find(kind)?.filter;
+    let directory = Directory::new("secrets")?;
+    for (name, content) in files {
+        directory.write(name, content)?;
+    }
+    let lines = lines.replace("file:", &format!("file:{}/", directory.path().display()));
+    wait(async {
+        let upstream = Upstream::start().await?;
+        let ports = Ports::new(kind)?;
+        let http = nginx::upstream(upstream.address())
+            + &format!("    secure_callbacks_policy video {{ {lines} }}\n")
+            + &format!(
+                "    server {{ {} location / {{ secure_callbacks video; proxy_pass http://app; }} }}\n",
+                nginx::listen(kind, ports.http1, ports.http2)
+            );
+        let config = nginx::config(Some(&module), environment, &http);
+        let proxy = Proxy::nginx(kind, directory, &config, environment).await?;
+        Ok((Running { proxy, upstream }, ports))
+    })
+}
+
+fn one_is_accepted((running, ports): &(Running, Ports)) -> Result<()> {
+    let callback = Callback::new();
+    let reply = wait(send::send(*ports, &callback.message))?;
+    accepted(&running.upstream, &callback, &reply, 1)?;
+    ensure!(!running.proxy.log().contains(SECRET), "the secret is in the log");
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Identical callbacks in flight together.
+use crate::callback::Callback;
+use crate::pour;
+use crate::site::{Plan, Site, policy};
+use crate::stage::{Stage, Tests};
+use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::runtime::wait;
+use secure_callbacks_harness::send::{self, http1};
+use secure_callbacks_harness::tools::ProxyKind;
+use secure_callbacks_harness::upstream::Answer;
+use secure_callbacks_support::Framing;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
+    stage.test("copies_in_both_protocols_reach_the_application_once", tests, both_protocols);
+    stage.test("copies_of_one_that_fails_leave_it_to_the_next", tests, first_fails);
+    tests.alone("a_thousand_copies_at_once_are_accepted_once", stage.kind, thousand);
+}
+
+/// Sends the copies together and counts the statuses 200, 401 and all others. The copies have ids of their own.
+fn together(site: &Site, copies: &[Callback]) -> Result<[usize; 3]> {
+    let ports = site.ports(0);
+    wait(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for copy in copies {
+            let message = copy.message.clone();
+            tasks.spawn(async move { send::send(ports, &message).await });
+        }
+        let mut counts = [0; 3];
+        while let Some(reply) = tasks.join_next().await {
+            let reply = reply??;
+            let replayed = reply.status == 401 && reply.code().as_deref() == Some("replayed");
+            counts[if reply.status == 200 { 0 } else { 2 - usize::from(replayed) }] += 1;
+        }
+        Ok(counts)
+    })
+}
+
+fn copies(callback: &Callback) -> Vec<Callback> {
+    let framings = [Framing::Length, Framing::H2, Framing::Chunked, Framing::H2NoLength];
+    (0..40).map(|turn| callback.copy().framed(framings[turn % framings.len()])).collect()
+}
+
+fn both_protocols(site: &Site) -> Result<()> {
+    let copies = copies(&Callback::new());
+    for copy in &copies {
+        // So slow that all are on their way before the first is answered.
+        site.upstream.script(&copy.id, [Answer::status(200).after(Duration::from_millis(500))]);
+    }
+    let counts = together(site, &copies)?;
+    ensure!(counts == [1, 39, 0], "accepted, replayed, other: {counts:?}");
+    let deliveries: usize = copies.iter().map(|copy| site.upstream.deliveries(&copy.id)).sum();
+    ensure!(deliveries == 1, "{deliveries} deliveries");
+    Ok(())
+}
+
+/// The copies that were refused while the first was on its way cost the event nothing.
+fn first_fails(site: &Site) -> Result<()> {
+    let callback = Callback::new();
+    let copies = copies(&callback);
+    for copy in &copies {
+        site.upstream.script(&copy.id, [Answer::status(500).after(Duration::from_millis(500))]);
+    }
+    let counts = together(site, &copies)?;
+    ensure!(counts == [0, 39, 1], "accepted, replayed, failed: {counts:?}");
+    site.accepts(&callback, 1)?;
+    site.refuses(&callback)
+}
+
+fn thousand(kind: ProxyKind) -> Result<()> {
+    const COPIES: usize = 1000;
+    const ROUNDS: usize = 20;
+    let site = Site::start(kind, Plan::of(policy(json!({}))))?;
+    let before = site.proxy.worker_cpu()?;
+    for round in 0..ROUNDS {
+        let callback = Callback::new();
+        if round % 2 == 1 {
+            site.upstream.script(&callback.id, [Answer::status(200).after(Duration::from_millis(100))]);
+        }
+        let request = http1::writes(&callback.message).concat();
+        let statuses =
+            pour::at_once(site.ports(0).http1, &request, COPIES).with_context(|| format!("round {round}"))?;
+        let count = |status| statuses.iter().filter(|other| **other == status).count();
+        ensure!(
+            count(200) == 1 && count(401) == COPIES - 1,
+            "round {round}: {} accepted, {} refused",
+            count(200),
+            count(401)
+        );
+        ensure!(site.upstream.deliveries(&callback.id) == 1, "round {round}: delivered more than once");
+    }
+    // With all of them on one worker it would prove little.
+    let after = site.proxy.worker_cpu()?;
+    let busy =
+        before.iter().zip(&after).filter(|(before, after)| **after - **before > Duration::from_millis(20)).count();
+    ensure!(busy == 2, "the copies did not go to two workers: {before:?}, {after:?}");
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! A reservation that nobody settles lapses after 60 seconds.
+use crate::callback::Callback;
+use crate::site::{Plan, Site, policy};
+use crate::stage::{Stage, Tests, share, sleep};
+use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::runtime::wait;
+use secure_callbacks_harness::send::http1;
+use secure_callbacks_harness::tools::ProxyKind;
+use secure_callbacks_harness::upstream::{Answer, Delivery};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
+    tests.sleeping("a_reservation_without_an_answer_lapses", stage.kind, slow_application);
+    if stage.kind.is_nginx() {
+        tests.sleeping("the_reservation_of_a_killed_worker_lapses", stage.kind, killed_worker);
+    }
+}
+
+/// What a reservation may take to lapse: 60 s, and the rest of a second on either side.
+const LAPSE: Duration = Duration::from_millis(62_000);
+
+/// Sends `callback` and leaves the connection open.
+fn send_without_reading(site: &Site, callback: &Callback) -> Result<http1::Connection> {
+    let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
+    wait(connection.write(&http1::writes(&callback.message).concat()))?;
+    site.arrives(callback, 1)?;
+    Ok(connection)
+}
+
+/// An application that takes more than a minute. That the callback is delivered again then is documented; what must
+/// not be is that it stays refused.
+fn slow_application(kind: ProxyKind) -> Result<()> {
+    let machine = share();
+    let site = Site::start(kind, Plan::of(policy(json!({}))))?;
+    let callback = Callback::new();
+    site.upstream.script(&callback.id, [Answer::status(200).after(Duration::from_secs(67)), Answer::status(200)]);
+    let mut connection = send_without_reading(&site, &callback)?;
+    let start = Instant::now();
+    site.refuses(&callback)?;
+    sleep(machine, Duration::from_secs(56));
+    // On a machine that is too busy for that the moment is gone.
+    if start.elapsed() < Duration::from_secs(58) {
+        site.refuses(&callback).context("before the lapse")?;
+    }
+    std::thread::sleep(LAPSE.saturating_sub(start.elapsed()));
+    site.accepts(&callback, 2)?;
+    site.refuses(&callback)?;
+    std::thread::sleep(Duration::from_secs(67).saturating_sub(start.elapsed()));
+    // The late answer does no harm to what the second delivery made.
+    ensure!(wait(connection.reply())?.status == 200, "the late answer did not come through");
+    site.refuses(&callback)?;
+    Ok(())
+}
+
+fn killed_worker(kind: ProxyKind) -> Result<()> {
+    let machine = share();
+    let site = Site::start(kind, Plan::of(policy(json!({}))))?;
+    let (lost, taken) = (Callback::new(), Callback::new());
+    site.accepts(&taken, 1)?;
+    site.upstream.script(&lost.id, [Answer::status(200).sent(Delivery::Never), Answer::status(200)]);
+    let connection = send_without_reading(&site, &lost)?;
+    let start = Instant::now();
+    for worker in site.proxy.workers() {
+        site.proxy.kill_worker(worker)?;
+    }
+    drop(connection);
+    // New workers, which know what the dead ones had reserved.
+    std::thread::sleep(Duration::from_millis(500));
+    site.refuses(&lost)?;
+    site.refuses(&taken)?;
+    site.entries_become(0, 2)?;
+    sleep(machine, LAPSE.saturating_sub(start.elapsed()));
+    site.accepts(&lost, 2)?;
+    site.refuses(&lost)?;
+    site.refuses(&taken)?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! What the certificate check costs: CPU time of the proxy for each callback on a kept-alive TLS connection, under
+//! policies that ask for a certificate and under one that does not.
+use crate::doors;
+use crate::people::Who;
+use crate::rows::Callback;
+use crate::site::{Site, client};
+use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::send::http1;
+use secure_callbacks_harness::send::tls::Version;
+use secure_callbacks_harness::tools::ProxyKind;
+use serde_json::json;
+use std::path::Path;
+
+/// Callbacks in one round.
+const CALLBACKS: usize = 500;
+
+/// Rounds of each kind, taken in turns so that a slow moment of the machine falls on all.
+const ROUNDS: usize = 7;
+
+/// The door that checks nothing of the certificate, and those to compare with it.
+const DOORS: [&str; 5] = ["no-demand", "name", "subject", "fingerprint", "three-kinds"];
+
+/// Measures and prints.
+pub(crate) async fn measure(kind: ProxyKind) -> Result<()> {
+    let mut doors = doors::all();
+    doors.retain(|door| DOORS.contains(&door.name));
+    for door in &mut doors {
+        // What the replay table costs, also when nothing comes, is not to be counted here.
+        door.policy["replay"] = json!(false);
+    }
+    let site = Site::start(kind, doors).await?;
+    let mut rounds = DOORS.map(|_| Vec::new());
+    // The first round warms up.
+    for round in 0..=ROUNDS {
+        for (door, rounds) in DOORS.iter().zip(&mut rounds) {
+            let time = one_round(&site, door).await?;
+            if round > 0 {
+                rounds.push(time);
+            }
+        }
+    }
+    let times = rounds.map(median);
+    println!("{}: CPU for one callback", site.proxy.kind.name());
+    for (door, time) in DOORS.iter().zip(times) {
+        println!("    {door:12} {time:6.1} µs  {:+5.1}", time - times[0]);
+    }
+    Ok(())
+}
+
+/// Microseconds for one callback.
+async fn one_round(site: &Site, door: &str) -> Result<f64> {
+    let session = client(Who::Sender, Version::Tls13)?.open(site.address(door)?, b"http/1.1").await?;
+    let mut connection = http1::Connection::over(session.stream);
+    let wires: Vec<_> = (0..CALLBACKS).map(|_| http1::writes(&Callback::new().message).concat()).collect();
+    let before = used(site)?;
+    for wire in &wires {
+        connection.write(wire).await?;
+        let reply = connection.reply().await?;
+        ensure!(reply.status == 200, "{} {}", reply.status, reply.text());
+    }
+    Ok((used(site)? - before) as f64 / 1e3 / CALLBACKS as f64)
+}
+
+/// Nanoseconds that all workers have run: the kernel's clock for whole processes ticks in 10 ms.
+fn used(site: &Site) -> Result<u64> {
+    let mut sum = 0;
+    for worker in site.proxy.workers() {
+        for thread in Path::new("/proc").join(worker.to_string()).join("task").read_dir()? {
+            let thread = thread?.path();
+            // Envoy's other threads do nothing for a callback.
+            if !site.proxy.kind.is_nginx() && !std::fs::read_to_string(thread.join("comm"))?.starts_with("wrk:") {
+                continue;
+            }
+            let text = std::fs::read_to_string(thread.join("schedstat"))?;
+            sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
+        }
+    }
+    Ok(sum)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,147 @@
+//! Who comes to the doors: every certificate of the suite, made once for the whole run.
+use rcgen::DnType;
+use secure_callbacks_harness::certificates::{Authority, Identity, Leaf};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// The name that callbacks come from.
+pub(crate) const SENDER: &str = "callbacks.opentok.com";
+
+/// The subject of [`Who::Sender`], as RFC 2253 writes it.
+pub(crate) const SENDER_SUBJECT: &str = "CN=callbacks.opentok.com,O=TokBox";
+
+/// The subject of [`Who::Escaped`]: everything that RFC 2253 escapes, and UTF-8.
+pub(crate) const ESCAPED_SUBJECT: &str =
+    r#"CN=callbacks.opentok.com,OU=Z\C3\BCrich \+ \"Web\"\; \<hooks\>\\,O=TokBox\, Inc.,C=US"#;
+
+/// The same subject as a person may write it: no hex, quotes around a value, blanks behind commas, other capitals.
+pub(crate) const ESCAPED_SUBJECT_OTHERWISE: &str =
+    r#"cn=callbacks.opentok.com, ou=Zürich \+ \"Web\"\; \<hooks\>\\, o="TokBox, Inc.", c=US"#;
+
+/// The subject of [`Who::Joined`].
+pub(crate) const JOINED_SUBJECT: &str = "CN=callbacks.opentok.com+O=TokBox";
+
+/// The subject of [`Who::Extended`].
+pub(crate) const EXTENDED_SUBJECT: &str =
+    "CN=callbacks.opentok.com,O=TokBox,serialNumber=5157550,businessCategory=Private Organization,jurisdictionC=US";
+
+/// The same as Envoy writes it: BoringSSL has no short name for the last one, and so writes number and encoding.
+pub(crate) const EXTENDED_SUBJECT_IN_ENVOY: &str = "CN=callbacks.opentok.com,O=TokBox,serialNumber=5157550,\
+    businessCategory=Private Organization,1.3.6.1.4.1.311.60.2.1.3=#0C025553";
+
+/// A client and its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Who {
+    /// No certificate.
+    Nobody,
+    /// The sender of callbacks: right authority, right name.
+    Sender,
+    /// The same names from the same authority, with another key.
+    Twin,
+    /// The name is the second of its DNS names.
+    SecondName,
+    /// The name is the subject's common name and no DNS name.
+    CommonNameOnly,
+    /// A name beside the sender's: `other.opentok.com`.
+    Sibling,
+    /// A name below the sender's: `a.callbacks.opentok.com`.
+    TwoLabels,
+    /// The domain itself: `opentok.com`.
+    Domain,
+    /// The sender's name in capitals.
+    Capitals,
+    /// The right authority, but a name from elsewhere.
+    OtherName,
+    /// The subject is [`ESCAPED_SUBJECT`].
+    Escaped,
+    /// Common name and organization are one multi-valued part.
+    Joined,
+    /// The attributes of an extended-validation certificate, which not every library has short names for.
+    Extended,
+    /// Issued by the intermediate, which is sent along.
+    Behind,
+    /// Issued by the intermediate, which is not sent.
+    BehindUnsent,
+    /// All right, but for the date.
+    Expired,
+    /// The sender's names, from an authority that nobody trusts.
+    Stranger,
+    /// The sender's names, from an authority that calls itself as the trusted one does.
+    Impostor,
+    /// The sender's names, signed by itself.
+    LookAlike,
+}
+
+/// All of them, and the authorities that they come from.
+pub(crate) struct People {
+    /// What clients' certificates come from, and the server's.
+    pub(crate) root: Authority,
+    pub(crate) intermediate: Authority,
+    pub(crate) server: Identity,
+    identities: BTreeMap<Who, Identity>,
+}
+
+impl People {
+    /// The ones of this run.
+    pub(crate) fn get() -> &'static Self {
+        static PEOPLE: OnceLock<People> = OnceLock::new();
+        PEOPLE.get_or_init(Self::make)
+    }
+
+    /// The certificate of `who`.
+    pub(crate) fn identity(&self, who: Who) -> Option<&Identity> {
+        self.identities.get(&who)
+    }
+
+    /// The fingerprint of the certificate of `who`, as OpenSSL prints it: capitals and colons.
+    pub(crate) fn fingerprint(&self, who: Who) -> String {
+        let digits = self.identities[&who].fingerprint().to_uppercase();
+        let pairs: Vec<_> = digits.as_bytes().chunks(2).map(String::from_utf8_lossy).collect();
+        pairs.join(":")
+    }
+
+    fn make() -> Self {
+        let root = Authority::root("Callback Root");
+        let intermediate = root.intermediate("Callback Intermediate");
+        let stranger = Authority::root("Another Root");
+        let impostor = Authority::root("Callback Root");
+        let named = |name: &str| Leaf::named(name).dns_names(&[name]);
+        let company = Leaf::new(&[(DnType::OrganizationName, "TokBox"), (DnType::CommonName, SENDER)]);
+        let sender = company.clone().dns_names(&[SENDER]);
+        let escaped = Leaf::new(&[
+            (DnType::CountryName, "US"),
+            (DnType::OrganizationName, "TokBox, Inc."),
+            (DnType::OrganizationalUnitName, "Zürich + \"Web\"; <hooks>\\"),
+            (DnType::CommonName, SENDER),
+        ]);
+        let extended = Leaf::new(&[
+            (DnType::CustomDnType(vec![1, 3, 6, 1, 4, 1, 311, 60, 2, 1, 3]), "US"),
+            (DnType::CustomDnType(vec![2, 5, 4, 15]), "Private Organization"),
+            (DnType::CustomDnType(vec![2, 5, 4, 5]), "5157550"),
+            (DnType::OrganizationName, "TokBox"),
+            (DnType::CommonName, SENDER),
+        ]);
+        let identities = BTreeMap::from([
+            (Who::Sender, root.issue(&sender)),
+            (Who::Twin, root.issue(&sender)),
+            (Who::SecondName, root.issue(&Leaf::named("first.example").dns_names(&["first.example", SENDER]))),
+            (Who::CommonNameOnly, root.issue(&company)),
+            (Who::Sibling, root.issue(&named("other.opentok.com"))),
+            (Who::TwoLabels, root.issue(&named("a.callbacks.opentok.com"))),
+            (Who::Domain, root.issue(&named("opentok.com"))),
+            (Who::Capitals, root.issue(&named("CALLBACKS.OpenTok.com"))),
+            (Who::OtherName, root.issue(&named("other.example"))),
+            (Who::Escaped, root.issue(&escaped)),
+            (Who::Joined, root.issue(&sender.clone().joined())),
+            (Who::Extended, root.issue(&extended)),
+            (Who::Behind, intermediate.issue(&sender).behind(&intermediate)),
+            (Who::BehindUnsent, intermediate.issue(&sender)),
+            (Who::Expired, root.issue(&sender.clone().expired())),
+            (Who::Stranger, stranger.issue(&sender)),
+            (Who::Impostor, impostor.issue(&sender)),
+            (Who::LookAlike, sender.self_signed()),
+        ]);
+        let server = root.issue(&named(secure_callbacks_harness::send::tls::SERVER_NAME));
+        Self { root, intermediate, server, identities }
+    }
+}

@@ -1,0 +1,309 @@
+//! Every row of `tests/vectors` as real bytes through every real proxy: `vectors::<proxy>::<row>`.
+//!
+//! A row passes when status, code, reply and forwarded request are as the table says, and when of a refused callback
+//! not one byte reached the application. That last thing is asked again of the whole run when all rows are through.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test-only code: stopping at the first surprise is what a test is for"
+)]
+
+mod checks;
+
+use anyhow::{Context, Result, ensure};
+use checks::{check_forwarded, check_reply};
+use libtest_mimic::{Arguments, Failed, Trial};
+use secure_callbacks_harness::ids;
+use secure_callbacks_harness::proxy::{self, Proxy};
+use secure_callbacks_harness::runtime::wait;
+use secure_callbacks_harness::send::{self, Message, Reply};
+use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_support::{Case, Expectation, Framing, Host, Rendered, Row, Vectors, load};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Rows at once: they mostly wait.
+const THREADS: usize = 16;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let vectors = Arc::new(load().unwrap_or_else(|error| panic!("{error}")));
+    let stages: Vec<_> = ProxyKind::ALL.map(|kind| Arc::new(Stage::new(kind, Arc::clone(&vectors)))).into();
+    let mut trials = Vec::new();
+    for index in 0..vectors.rows.len() {
+        // One row through all proxies, then the next: so they start side by side.
+        trials.extend(stages.iter().map(|stage| stage.trial(index)));
+    }
+    let rows = libtest_mimic::run(&arguments, trials);
+    let ends = stages.iter().flat_map(Stage::closing_trials).collect();
+    let end = libtest_mimic::run(&arguments, ends);
+    // The proxies end here; leaving through `exit` would drop nothing.
+    drop(stages);
+    let failed = rows.has_failed() || end.has_failed();
+    proxy::finish(failed);
+    if failed {
+        std::process::exit(101);
+    }
+}
+
+/// One proxy and all that went through it.
+struct Stage {
+    kind: ProxyKind,
+    vectors: Arc<Vectors>,
+    missing: Option<String>,
+    running: OnceLock<Result<Running, String>>,
+    sent: Mutex<Sent>,
+}
+
+struct Running {
+    proxy: Proxy,
+    upstream: Upstream,
+}
+
+#[derive(Default)]
+struct Sent {
+    /// Id to the number of deliveries that were due.
+    forwarded: BTreeMap<String, usize>,
+    /// Id to the row's name.
+    rows: BTreeMap<String, String>,
+    signatures: BTreeSet<String>,
+}
+
+impl Stage {
+    fn new(kind: ProxyKind, vectors: Arc<Vectors>) -> Self {
+        let missing = tools::find(kind).err().map(|error| format!("{error:#}"));
+        Self { kind, vectors, missing, running: OnceLock::new(), sent: Mutex::default() }
+    }
+
+    fn host(&self) -> Host {
+        if self.kind.is_nginx() { Host::Nginx } else { Host::Envoy }
+    }
+
+    fn running(&self) -> Result<&Running> {
+        let started = self.running.get_or_init(|| {
+            wait(async {
+                let upstream = Upstream::start().await?;
+                let proxy = Proxy::with_policies(self.kind, &self.vectors.policies, upstream.address()).await?;
+                Ok(Running { proxy, upstream })
+            })
+            .map_err(|error: anyhow::Error| format!("{error:#}"))
+        });
+        started.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    fn trial(self: &Arc<Self>, index: usize) -> Trial {
+        let row = &self.vectors.rows[index];
+        let name = format!("vectors::{}::{}", self.kind.name(), row.name);
+        if let Some(missing) = self.missing.as_ref().filter(|_| tools::skipping_is_allowed()) {
+            return Trial::test(name, || Ok(())).with_kind(missing.clone()).with_ignored_flag(true);
+        }
+        match row.expect_for(self.host()) {
+            Err(reason) => Trial::test(name, || Ok(())).with_kind(reason.to_owned()).with_ignored_flag(true),
+            Ok(case) => {
+                let stage = Arc::clone(self);
+                Trial::test(name, move || stage.run(&stage.vectors.rows[index], &case).map_err(failed))
+            }
+        }
+    }
+
+    fn run(&self, row: &Row, case: &Case) -> Result<()> {
+        let running = self.running()?;
+        let id = ids::unique();
+        let outcome: Result<()> = wait(async {
+            // The rows before, the row, and the very same bytes again: all under one id, counted as they go.
+            let before = row.render_before(now(), &id);
+            let steps = before.len();
+            for (index, (rendered, expect)) in before.iter().enumerate() {
+                let step = self.once(running, row, rendered, expect, &id, index + 1).await;
+                step.with_context(|| format!("what is sent before, number {}", index + 1))?;
+            }
+            let rendered = row.render(now(), &id);
+            self.remember_signature(&rendered);
+            self.once(running, row, &rendered, &case.expect, &id, steps + 1).await.context("first sending")?;
+            if let Some(again) = &case.again {
+                self.once(running, row, &rendered, again, &id, steps + 2).await.context("second sending")?;
+            }
+            Ok(())
+        });
+        outcome.with_context(|| format!("{} ({})\n{}", row.name, row.why, running.log_of(&id)))
+    }
+
+    /// Sends once and checks all that can be seen; `sending` counts what went out under `id`, from 1.
+    async fn once(
+        &self,
+        running: &Running,
+        row: &Row,
+        rendered: &Rendered,
+        expect: &Expectation,
+        id: &str,
+        sending: usize,
+    ) -> Result<()> {
+        if self.kind.is_nginx() && rendered.framing == Framing::H2Trailers {
+            return self.ended_by_nginx(running, row, rendered, id).await;
+        }
+        let expect = rendered.fill(expect);
+        let due = self.due(id, row, expect.forwarded());
+        let reply = running.send(row, rendered).await?;
+        ensure!(reply.status == expect.status, "status {} instead of {}: {reply:?}", reply.status, expect.status);
+        check_reply(&reply, &expect)?;
+        if expect.forwarded() {
+            let requests = running.upstream.requests(id);
+            ensure!(requests.len() == due, "{} requests at the upstream instead of {due}", requests.len());
+            check_forwarded(requests.last().context("no request")?, rendered, &expect)?;
+        } else if row_exposes(&self.vectors, row) {
+            let code = reply.code();
+            ensure!(code == expect.code, "code {code:?} instead of {:?}: {}", expect.code, reply.text());
+        }
+        let logged = running.logged_code(id, sending).await.context("no line in the access log")?;
+        ensure!(
+            expect.code.as_deref().unwrap_or("-") == logged,
+            "the access log says {logged:?} instead of {:?}",
+            expect.code
+        );
+        ensure!(
+            running.upstream.deliveries(id) == due && running.upstream.saw(id) == (due > 0),
+            "the upstream saw {} deliveries instead of {due}",
+            running.upstream.deliveries(id)
+        );
+        Ok(())
+    }
+
+    /// Nginx itself knows no trailers in HTTP/2: it ends the connection at them, whatever the callback is worth. A bad
+    /// head is answered before that. Either way nothing may be forwarded.
+    async fn ended_by_nginx(&self, running: &Running, row: &Row, rendered: &Rendered, id: &str) -> Result<()> {
+        self.due(id, row, false);
+        if let Ok(reply) = running.send(row, rendered).await {
+            ensure!(reply.status >= 400, "status {}: {}", reply.status, reply.text());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ensure!(!running.upstream.saw(id), "it reached the upstream");
+        Ok(())
+    }
+
+    /// How many requests with `id` are due at the upstream, now that one more goes out.
+    fn due(&self, id: &str, row: &Row, forwarded: bool) -> usize {
+        let mut sent = self.sent.lock().unwrap();
+        sent.rows.insert(id.to_owned(), row.name.clone());
+        let due = sent.forwarded.entry(id.to_owned()).or_default();
+        *due += usize::from(forwarded);
+        *due
+    }
+
+    fn remember_signature(&self, rendered: &Rendered) {
+        let signature = rendered.token.as_ref().and_then(|token| token.rsplit('.').next());
+        // A short rest would be found in anything.
+        if let Some(signature) = signature.filter(|signature| signature.len() >= 40) {
+            self.sent.lock().unwrap().signatures.insert(signature.to_owned());
+        }
+    }
+
+    /// What can be said only when all rows are through.
+    fn closing_trials(self: &Arc<Self>) -> Vec<Trial> {
+        if self.missing.is_some() || self.running.get().is_none() {
+            return Vec::new();
+        }
+        type Check = fn(&Stage, &Running) -> Result<()>;
+        let checks: [(&str, Check); 3] = [
+            ("only_what_was_accepted_reached_the_upstream", Self::nothing_else_arrived),
+            ("no_secret_and_no_token_in_any_log", Self::logs_are_clean),
+            ("the_filter_never_failed", Self::no_crash),
+        ];
+        let trial = |(name, check): (&str, Check)| {
+            let stage = Arc::clone(self);
+            Trial::test(format!("vectors::{}::end::{name}", self.kind.name()), move || {
+                check(&stage, stage.running()?).map_err(failed)
+            })
+        };
+        checks.map(trial).into()
+    }
+
+    fn nothing_else_arrived(&self, running: &Running) -> Result<()> {
+        let sent = self.sent.lock().unwrap();
+        for id in running.upstream.seen() {
+            let due = sent.forwarded.get(&id).copied().unwrap_or(0);
+            let row = sent.rows.get(&id).map_or("(no row)", String::as_str);
+            let arrived = running.upstream.deliveries(&id);
+            ensure!(due > 0 && arrived <= due, "{row}: something arrived ({arrived} deliveries), due were {due}");
+        }
+        let totals = running.upstream.totals();
+        let due: usize = sent.forwarded.values().sum();
+        ensure!(totals.without_id == 0 && totals.broken == 0, "requests that nobody sent: {totals:?}");
+        ensure!(totals.requests <= due, "{} requests where {due} were due", totals.requests);
+        Ok(())
+    }
+
+    fn logs_are_clean(&self, running: &Running) -> Result<()> {
+        let log = running.proxy.log() + &running.proxy.access_log();
+        for signature in &self.sent.lock().unwrap().signatures {
+            ensure!(!log.contains(signature), "a log holds a token: {}", line_with(&log, signature));
+        }
+        for policy in self.vectors.policies.values() {
+            for secret in secrets(policy) {
+                ensure!(!log.contains(&secret), "a log holds a secret: {}", line_with(&log, &secret));
+            }
+        }
+        Ok(())
+    }
+
+    fn no_crash(&self, running: &Running) -> Result<()> {
+        let log = running.proxy.log();
+        // nginx: a worker that died, or a panic caught by the module; Envoy: a trap in the VM.
+        for sign in ["exited on signal", "panicked at", "[alert]", "[crit]", "wasm trap", "Uncaught RuntimeError"] {
+            ensure!(!log.contains(sign), "{}", line_with(&log, sign));
+        }
+        Ok(())
+    }
+}
+
+impl Running {
+    async fn send(&self, row: &Row, rendered: &Rendered) -> Result<Reply> {
+        send::send(self.proxy.ports(&row.policy), &Message::from(rendered)).await
+    }
+
+    /// The code in the access log for the `sending`-th request with `id`.
+    async fn logged_code(&self, id: &str, sending: usize) -> Option<String> {
+        for _ in 0..250 {
+            let log = self.proxy.access_log();
+            // A line is whole only with its end.
+            let line = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(id));
+            if let Some(line) = line.clone().nth(sending - 1) {
+                return line.split(' ').nth(2).map(|code| code.trim().to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
+    }
+
+    fn log_of(&self, id: &str) -> String {
+        let log = self.proxy.log();
+        proxy::tail(&log.lines().filter(|line| line.contains(id)).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+fn row_exposes(vectors: &Vectors, row: &Row) -> bool {
+    vectors.policies[&row.policy].get("expose_reason").and_then(serde_json::Value::as_bool) == Some(true)
+}
+
+fn secrets(policy: &serde_json::Value) -> Vec<String> {
+    let accounts = policy["accounts"].as_array().cloned().unwrap_or_default();
+    let all = accounts.iter().flat_map(|account| account["secrets"].as_array().cloned().unwrap_or_default());
+    all.filter_map(|secret| Some(secret.as_str()?.strip_prefix("text:")?.to_owned())).collect()
+}
+
+fn line_with<'a>(log: &'a str, text: &str) -> &'a str {
+    log.lines().find(|line| line.contains(text)).unwrap_or_default()
+}
+
+fn failed(error: anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

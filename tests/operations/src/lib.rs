@@ -1,0 +1,1 @@
+//! Only the suite in `tests/` matters here: the runbook, rotation, metrics, alert rules and the dashboard.

@@ -1,0 +1,53 @@
+//! The metrics of both hosts: the same series, in a form that Prometheus takes, before and after a change.
+use crate::exposition::{self, Exposition};
+use crate::runbook;
+use crate::site::{ARCHIVE, Site};
+use anyhow::{Result, ensure};
+use secure_callbacks::verdict;
+use secure_callbacks_harness::tools::ProxyKind;
+use std::collections::BTreeSet;
+
+/// The counter.
+const REQUESTS: &str = "secure_callbacks_requests_total";
+/// The gauge.
+const ENTRIES: &str = "secure_callbacks_replay_entries";
+
+/// Callbacks, a scrape, a change of the configuration, more callbacks, another scrape.
+pub(crate) fn read(kind: ProxyKind) -> Result<()> {
+    let site = runbook::enforcing(kind)?;
+    let before = scrape(&site)?;
+    if kind.is_nginx() {
+        site.reload()?;
+    } else {
+        site.run("sed -i 's/missing_token_status: 503/missing_token_status: 401/' filters/archive.yaml\n")?;
+        site.becomes("archive", None, 401)?;
+    }
+    site.becomes("archive", Some(ARCHIVE), 200)?;
+    let after = scrape(&site)?;
+    ensure!(before.series() == after.series(), "other series after the change");
+    for (series, value) in &before.samples {
+        let now = after.samples[series];
+        ensure!(series.0 != REQUESTS || now >= *value, "{series:?} went from {value} to {now}");
+    }
+    let accepted = |scraped: &Exposition| scraped.sum(REQUESTS, ("result", "accepted"));
+    ensure!(accepted(&after) > accepted(&before), "the counter stands still");
+    Ok(())
+}
+
+/// The metrics now, with the series that the design names and no others.
+pub(crate) fn scrape(site: &Site) -> Result<Exposition> {
+    let scraped = exposition::parse(&site.metrics()?)?;
+    ensure!(scraped.types.get(REQUESTS).is_some_and(|kind| kind == "counter"), "{:?}", scraped.types);
+    ensure!(scraped.types.get(ENTRIES).is_some_and(|kind| kind == "gauge"), "{:?}", scraped.types);
+    let mut due = BTreeSet::new();
+    for policy in ["archive", "session"] {
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        due.insert((ENTRIES.to_owned(), [label("policy", policy)].into()));
+        for code in verdict::codes() {
+            due.insert((REQUESTS.to_owned(), [label("policy", policy), label("result", code)].into()));
+        }
+    }
+    let found: BTreeSet<_> = scraped.samples.keys().cloned().collect();
+    ensure!(found == due, "other series than the design's: {:?}", found.symmetric_difference(&due).collect::<Vec<_>>());
+    Ok(scraped)
+}

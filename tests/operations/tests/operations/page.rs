@@ -1,0 +1,54 @@
+//! `docs/operations.md`, cut into what the suite runs.
+use anyhow::{Context, Result};
+
+/// The page.
+pub(crate) const PAGE: &str = include_str!("../../../../docs/operations.md");
+
+/// A block of code: what stands behind the three backquotes, and what is inside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    /// The heading of the second level that it stands under.
+    pub(crate) section: &'static str,
+    /// The language.
+    pub(crate) language: &'static str,
+    /// The file that it is, or for `sh` the proxy that it is for.
+    pub(crate) name: &'static str,
+    /// The content.
+    pub(crate) text: &'static str,
+}
+
+/// Every block of the page, in its order.
+pub(crate) fn blocks() -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let (mut section, mut rest) = ("", PAGE);
+    while let Some((line, after)) = rest.split_once('\n') {
+        rest = after;
+        if let Some(heading) = line.strip_prefix("## ") {
+            section = heading;
+        } else if let Some(info) = line.strip_prefix("```") {
+            let (text, after) = rest.split_once("```\n").expect("a block ends");
+            let (language, name) = info.split_once(' ').expect("a language and a name");
+            blocks.push(Block { section, language, name, text });
+            rest = after;
+        }
+    }
+    blocks
+}
+
+/// The commands for `proxy`, in their order.
+pub(crate) fn commands(proxy: &str) -> Vec<Block> {
+    blocks().into_iter().filter(|block| block.language == "sh" && block.name == proxy).collect()
+}
+
+/// The files that the page prints, with the names it gives them.
+pub(crate) fn files() -> impl Iterator<Item = Block> {
+    blocks().into_iter().filter(|block| block.language != "sh")
+}
+
+/// The rows of the table of codes: the codes that one row is about.
+pub(crate) fn codes() -> Result<Vec<&'static str>> {
+    let table = PAGE.split("| code | usual cause | do |\n").nth(1).context("the table of codes")?;
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let firsts = rows.filter_map(|row| row.split('|').nth(1));
+    Ok(firsts.flat_map(|cell| cell.split(',').map(|code| code.trim().trim_matches('`'))).collect())
+}

@@ -1,0 +1,143 @@
+//! The page from top to bottom: each of its commands, in its order, and what it says of their effect.
+use crate::load::nothing_is_lost;
+use crate::site::{ARCHIVE, ARCHIVE_NEXT, SESSION, Site, now};
+use crate::{exposition, page};
+use anyhow::{Result, ensure};
+use secure_callbacks::verdict;
+use secure_callbacks_harness::ids;
+use secure_callbacks_harness::send::Message;
+use secure_callbacks_harness::tools::ProxyKind;
+use secure_callbacks_support::{Sample, Token, sample};
+use std::collections::BTreeSet;
+
+const ROLL_OUT: &str = "From report to enforce";
+const ROTATE: &str = "Rotate a secret";
+const UPGRADE: &str = "Upgrade";
+
+/// The whole page.
+pub(crate) fn whole(kind: ProxyKind) -> Result<()> {
+    let mut site = Site::new(kind)?;
+    site.next("Set up")?;
+    roll_out(&mut site)?;
+    several_policies(&site)?;
+    unsigned(&site)?;
+    rotate(&mut site)?;
+    upgrade(&mut site)?;
+    site.done()
+}
+
+/// Started by the page's commands, and enforcing.
+pub(crate) fn enforcing(kind: ProxyKind) -> Result<Site> {
+    let mut site = Site::new(kind)?;
+    site.next("Set up")?;
+    roll_out(&mut site)?;
+    Ok(site)
+}
+
+fn roll_out(site: &mut Site) -> Result<()> {
+    site.becomes("archive", None, 200)?;
+    ensure!(site.verdict("archive", None)? == "token_missing");
+    ensure!(site.verdict("archive", Some(SESSION))? == "signature_invalid");
+    ensure!(site.verdict("archive", Some(ARCHIVE))? == "accepted");
+    let shown = site.next(ROLL_OUT)?;
+    for result in ["accepted", "token_missing", "signature_invalid"] {
+        ensure!(shown.contains(&format!("result=\"{result}\"")), "{result} is not in {shown}");
+    }
+    ensure!(!shown.contains("replayed"), "a result that never was: {shown}");
+
+    site.next(ROLL_OUT)?;
+    site.becomes("archive", Some(SESSION), 401)?;
+    site.becomes("session", Some(ARCHIVE), 401)?;
+    if site.kind == ProxyKind::Envoy {
+        let shown = site.next(ROLL_OUT)?;
+        for (counter, due) in
+            [("archive.config_reload: 2", true), ("session.config_reload: 2", true), ("fail: 1", false)]
+        {
+            ensure!(shown.contains(counter) == due, "{counter}: {shown}");
+        }
+    }
+    Ok(())
+}
+
+/// One secret per callback type: each opens its own path.
+fn several_policies(site: &Site) -> Result<()> {
+    for (path, secret, due) in
+        [("archive", ARCHIVE, 200), ("session", SESSION, 200), ("archive", SESSION, 401), ("session", ARCHIVE, 401)]
+    {
+        let status = site.status(path, Some(secret))?;
+        ensure!(status == due, "{path} with {secret}: {status}");
+    }
+    ensure!(site.status("other", Some(ARCHIVE))? == 404, "a path without a policy is open");
+    Ok(())
+}
+
+fn unsigned(site: &Site) -> Result<()> {
+    let (_, again) = site.send("archive", None)?;
+    ensure!((again.status, again.headers.text("retry-after").as_deref()) == (503, Some("5")), "{again:?}");
+    let (_, never) = site.send("session", None)?;
+    ensure!((never.status, never.headers.text("retry-after")) == (401, None), "{never:?}");
+    Ok(())
+}
+
+fn rotate(site: &mut Site) -> Result<()> {
+    ensure!(site.status("archive", Some(ARCHIVE_NEXT))? == 401, "the new secret is known before it is entered");
+    let steps = site.take(ROTATE)?;
+    ensure!(steps.len() == 2, "a rotation of {} steps", steps.len());
+    nothing_is_lost(site, &[ARCHIVE], || {
+        site.run(steps[0].text)?;
+        site.becomes("archive", Some(ARCHIVE_NEXT), 200)
+    })?;
+    // What the 30 minutes are: some callbacks come with the old one, some with the new one.
+    nothing_is_lost(site, &[ARCHIVE, ARCHIVE_NEXT], || Ok(()))?;
+    nothing_is_lost(site, &[ARCHIVE_NEXT], || {
+        site.run(steps[1].text)?;
+        site.becomes("archive", Some(ARCHIVE), 401)
+    })?;
+    ensure!(site.status("session", Some(SESSION))? == 200, "the other policy has changed");
+    Ok(())
+}
+
+fn upgrade(site: &mut Site) -> Result<()> {
+    let body = sample(Sample::Sip);
+    let token = Token::valid(body, now()).secret(ARCHIVE_NEXT).sign();
+    let message = Message::post(&format!("/callbacks/archive/{}", ids::unique()), body, Some(&token));
+    ensure!(site.exchange(&message)?.status == 200);
+    ensure!(site.exchange(&message)?.status == 401);
+    let before = exposition::parse(&site.metrics()?)?;
+    let steps = site.take(UPGRADE)?;
+    ensure!(steps.len() == 2, "an upgrade of {} blocks, with the one that stops", steps.len());
+    // A restart forgets what was seen, a change of the file does not.
+    let again = if site.kind.is_nginx() {
+        site.run("install -m 644 \"$MODULE\" modules/ngx_http_secure_callbacks_module.so\n")?;
+        site.reload()?;
+        ensure!(site.module_is_new().is_err(), "a reload is enough: the page says otherwise");
+        site.run(steps[0].text)?;
+        site.becomes("archive", Some(ARCHIVE_NEXT), 200)?;
+        site.module_is_new()?;
+        200
+    } else {
+        nothing_is_lost(site, &[ARCHIVE_NEXT], || {
+            site.run(steps[0].text)?;
+            site.becomes("archive", Some(ARCHIVE_NEXT), 200)
+        })?;
+        let loaded = site.run("curl -s $admin/config_dump\n")?.matches("secure_callbacks-new.wasm").count();
+        ensure!(loaded == 2, "{loaded} filters from the new file");
+        401
+    };
+    let status = site.exchange(&message)?.status;
+    ensure!(status == again, "what was seen before the upgrade: {status}");
+    site.becomes("session", Some(SESSION), 200)?;
+    let after = exposition::parse(&site.metrics()?)?;
+    ensure!(before.series() == after.series(), "other metrics after the upgrade");
+    site.run(steps[1].text)?;
+    site.ends()
+}
+
+/// The table of codes has each code once.
+pub(crate) fn every_code() -> Result<()> {
+    let rows = page::codes()?;
+    let named: BTreeSet<_> = rows.iter().copied().collect();
+    ensure!(named == verdict::codes().collect(), "the page has {named:?}");
+    ensure!(named.len() == rows.len(), "a code has two rows");
+    Ok(())
+}

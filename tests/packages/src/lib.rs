@@ -1,0 +1,63 @@
+//! A clean Debian to install packages in, and where the packages are.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test-only code: stopping at the first surprise is what a test is for"
+)]
+
+pub mod deb;
+pub mod machine;
+
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use secure_callbacks_harness::tools;
+
+/// Where `cargo xtask package` puts what it makes.
+#[must_use]
+pub fn packages() -> PathBuf {
+    tools::target().join("packages")
+}
+
+/// The one package whose file name begins and ends so.
+pub fn package(prefix: &str, suffix: &str) -> Result<PathBuf> {
+    let entries = std::fs::read_dir(packages()).context("no packages: run `cargo xtask package`")?;
+    let fits = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(prefix) && name.ends_with(suffix)
+    };
+    let found: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(fits).collect();
+    ensure!(found.len() == 1, "{} packages {prefix}…{suffix} instead of one", found.len());
+    Ok(found[0].clone())
+}
+
+/// A program that needs the rights of root: started directly, or through sudo.
+#[must_use]
+pub fn as_root(program: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.args(["-n", program]);
+    command
+}
+
+/// Runs a program to its end; what it printed is an error's text.
+pub fn run(command: &mut Command) -> Result<Output> {
+    let name = format!("{command:?}");
+    let output = command.output().with_context(|| format!("starting {name}"))?;
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    ensure!(output.status.success(), "{name} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
+    Ok(output)
+}
+
+/// Removes a directory that may hold files of root.
+pub fn remove(directory: &Path) -> Result<()> {
+    if directory.exists() {
+        run(as_root("rm").arg("-rf").arg(directory))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! What a row expects of whom.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// Who runs a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Host {
+    /// The verifier alone, without a proxy.
+    Core,
+    /// The proxy-wasm filter in Envoy.
+    Envoy,
+    /// The dynamic module in Nginx.
+    Nginx,
+}
+
+/// The outcome of one sending.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// The verdict's code; `None` where the host itself answers before the check.
+    pub code: Option<String>,
+    /// The status of the reply. Below 400 means: forwarded to the upstream (which answers 200).
+    pub status: u16,
+    /// Headers and trailers at the upstream, names in lower case; `None` means absent or empty, in every copy. After
+    /// [`crate::Rendered::fill`] this holds the identity headers of every forwarded request, also those that the row
+    /// does not mention.
+    #[serde(default)]
+    pub upstream_headers: BTreeMap<String, Option<String>>,
+    /// Headers of the reply, names in lower case; `None` means absent.
+    #[serde(default)]
+    pub reply_headers: BTreeMap<String, Option<String>>,
+    /// The whole body of the reply.
+    #[serde(default)]
+    pub reply_body: Option<String>,
+}
+
+impl Expectation {
+    /// Accepted, forwarded, answered 200.
+    #[must_use]
+    pub fn accepted() -> Self {
+        Self {
+            code: Some("accepted".into()),
+            status: 200,
+            upstream_headers: BTreeMap::new(),
+            reply_headers: BTreeMap::new(),
+            reply_body: None,
+        }
+    }
+
+    /// Whether the upstream is to see the request. If not, it is to see no byte of it.
+    #[must_use]
+    pub fn forwarded(&self) -> bool {
+        self.status < 400
+    }
+}
+
+/// What one host has to do with a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The outcome.
+    pub expect: Expectation,
+    /// The outcome of the very same bytes sent once more, after the first reply has arrived.
+    pub again: Option<Expectation>,
+}
+
+/// Where a host legitimately differs, and why.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Difference {
+    /// The reason for leaving the row out on this host.
+    pub(crate) skip: Option<String>,
+    /// The reason for another outcome.
+    pub(crate) why: Option<String>,
+    pub(crate) expect: Option<Expectation>,
+    pub(crate) again: Option<Expectation>,
+}
+
+impl Difference {
+    /// A difference without a reason is a hidden failure.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        match (&self.skip, &self.why, &self.expect) {
+            (Some(reason), None, None) if !reason.is_empty() && self.again.is_none() => None,
+            (None, Some(reason), Some(_)) if !reason.is_empty() => None,
+            _ => Some("hosts: give `skip` with a reason, or `why` and `expect`"),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Every row of `tests/vectors/` against the verifier alone: no proxy, no socket, no clock.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A test may stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use secure_callbacks::replay::{Census, Layout, NoStore, Slot, Table};
+use secure_callbacks::{
+    Authentic, CertificateState, Conclusion, Connection, Fingerprint, Outcome, PolicyConfig, Refused, ReplayStore,
+    RequestHead, SecretProblem, SecretSource, TokenField, Verdict, Verifier, identity, verdict,
+};
+use secure_callbacks_support::{Expectation, Framing, Host, Rendered, Row, load};
+
+/// Any moment will do, since the core has no clock.
+const NOW: i64 = 1_800_000_000;
+
+/// A proxy in a few lines: a verifier, and the memory that its workers share.
+struct Proxy {
+    verifier: Verifier,
+    slots: Vec<Slot>,
+    census: Census,
+}
+
+/// What the caller and the upstream saw.
+#[derive(Debug)]
+struct Seen {
+    code: &'static str,
+    status: u16,
+    upstream_headers: BTreeMap<String, Vec<String>>,
+    reply_headers: BTreeMap<String, Vec<String>>,
+    reply_body: Option<String>,
+}
+
+/// A connection without TLS from an address that no row asks for: certificates and sources have suites of their own,
+/// with real handshakes.
+struct Plaintext;
+
+impl Connection for Plaintext {
+    fn source(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn certificate(&self) -> CertificateState {
+        CertificateState::Missing
+    }
+
+    fn subject(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        None
+    }
+}
+
+struct NoSecrets;
+
+impl SecretSource for NoSecrets {
+    fn environment(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
+        Err(SecretProblem::VariableNotSet)
+    }
+
+    fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
+        Err(SecretProblem::FilesUnsupported)
+    }
+}
+
+impl Proxy {
+    fn start(policy: &str) -> Self {
+        let policy = PolicyConfig::from_json(policy).and_then(|config| config.resolve(&NoSecrets)).unwrap();
+        let slots = if policy.replay() { Layout::for_capacity(policy.replay_capacity()).slots() } else { 0 };
+        let census = Census::new(policy.replay_memory(), NOW);
+        Self { verifier: Verifier::new(policy), slots: vec![Slot::FREE; slots], census }
+    }
+
+    /// The life of one callback; the upstream answers 200.
+    fn send(&mut self, request: &Rendered) -> Seen {
+        let capacity = self.verifier.policy().replay_capacity();
+        let verdict = match authenticate(&self.verifier, request) {
+            Ok(authentic) => {
+                let reservation = authentic.reservation(1, NOW);
+                let mut table = Table::new(capacity, &mut self.slots, &mut self.census);
+                authentic.settle(reservation.map(|place| (place, table.reserve(&place, NOW))))
+            }
+            Err(refused) => Verdict::Reject(refused),
+        };
+        let conclusion = self.verifier.conclude(verdict);
+        let mut seen = Seen::of(&conclusion, request);
+        match conclusion.outcome {
+            Outcome::Forward(clearance) => {
+                if let Some(reservation) = clearance.into_reservation() {
+                    Table::new(capacity, &mut self.slots, &mut self.census).keep(&reservation, NOW);
+                }
+            }
+            Outcome::Reply(reply) => {
+                seen.status = reply.status;
+                seen.reply_body = Some(reply.body().to_owned());
+                seen.reply_headers = collect(reply.headers().map(owned));
+            }
+        }
+        seen
+    }
+}
+
+/// Head, chunks and end, as a proxy hands them over.
+fn authenticate(verifier: &Verifier, request: &Rendered) -> Result<Authentic, Refused> {
+    let name = verifier.policy().token_header();
+    let mut tokens = request.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name.as_bytes()));
+    let token = match (tokens.next(), tokens.next()) {
+        (None, _) => TokenField::Absent,
+        (Some((_, value)), None) => TokenField::Once(value),
+        (Some(_), Some(_)) => TokenField::Repeated,
+    };
+    let length = matches!(request.framing, Framing::Length | Framing::H2).then(|| request.body().len() as u64);
+    let mut pending = verifier.start(&RequestHead { token, content_length: length, connection: &Plaintext }, NOW)?;
+    for chunk in &request.chunks {
+        pending.body(chunk)?;
+    }
+    pending.end()
+}
+
+impl Seen {
+    /// The upstream's view: what came, without the identity headers, and then ours.
+    fn of(conclusion: &Conclusion<'_>, request: &Rendered) -> Self {
+        let came = request.headers.iter().map(|(name, value)| {
+            (String::from_utf8_lossy(name).to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())
+        });
+        let came = came.filter(|(name, _)| !identity::HEADER_NAMES.contains(&name.as_str()));
+        let ours = conclusion.identity_headers("");
+        let upstream_headers = collect(came.chain(ours.iter().map(owned)));
+        Self { code: conclusion.code, status: 200, upstream_headers, reply_headers: BTreeMap::new(), reply_body: None }
+    }
+
+    fn differences(&self, expect: &Expectation) -> Vec<String> {
+        let mut differences = Vec::new();
+        if expect.code.as_deref() != Some(self.code) || expect.status != self.status {
+            differences
+                .push(format!("{:?} {} expected, not {} {}", expect.code, expect.status, self.code, self.status));
+        }
+        if expect.reply_body.is_some() && expect.reply_body != self.reply_body {
+            differences.push(format!("reply body {:?} expected, not {:?}", expect.reply_body, self.reply_body));
+        }
+        for (expected, seen) in
+            [(&expect.upstream_headers, &self.upstream_headers), (&expect.reply_headers, &self.reply_headers)]
+        {
+            for (name, value) in expected {
+                let values: Vec<_> = seen.get(name).into_iter().flatten().filter(|value| !value.is_empty()).collect();
+                if values != value.iter().collect::<Vec<_>>() {
+                    differences.push(format!("{name}: {value:?} expected, not {values:?}"));
+                }
+            }
+        }
+        differences
+    }
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+fn collect(headers: impl Iterator<Item = (String, String)>) -> BTreeMap<String, Vec<String>> {
+    let mut collected = BTreeMap::<_, Vec<_>>::new();
+    for (name, value) in headers {
+        collected.entry(name).or_default().push(value);
+    }
+    collected
+}
+
+fn run(row: &Row, proxy: &mut Proxy) -> Vec<String> {
+    let Ok(case) = row.expect_for(Host::Core) else { return Vec::new() };
+    let mut differences = Vec::new();
+    for (request, expect) in row.render_before(NOW, &row.name) {
+        differences.extend(proxy.send(&request).differences(&expect).iter().map(|text| format!("before: {text}")));
+    }
+    let request = row.render(NOW, &row.name);
+    differences.extend(proxy.send(&request).differences(&request.fill(&case.expect)));
+    if let Some(again) = &case.again {
+        let seen = proxy.send(&request).differences(&request.fill(again));
+        differences.extend(seen.iter().map(|text| format!("again: {text}")));
+    }
+    differences
+}
+
+#[test]
+fn every_row_comes_out_as_written() {
+    let vectors = load().unwrap_or_else(|error| panic!("{error}"));
+    let mut proxies: BTreeMap<_, _> =
+        vectors.policies.iter().map(|(name, policy)| (name.as_str(), Proxy::start(&policy.to_string()))).collect();
+    let mut failures = Vec::new();
+    for row in &vectors.rows {
+        let differences = run(row, proxies.get_mut(row.policy.as_str()).unwrap());
+        if !differences.is_empty() {
+            failures.push(format!("{}::{}: {} ({})", row.topic, row.name, differences.join("; "), row.why));
+        }
+    }
+    assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), vectors.rows.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_code_has_a_row() {
+    let vectors = load().unwrap_or_else(|error| panic!("{error}"));
+    let mut codes: BTreeSet<_> = verdict::codes().collect();
+    for row in &vectors.rows {
+        if let Ok(case) = row.expect_for(Host::Core) {
+            for code in
+                [Some(&case.expect), case.again.as_ref()].into_iter().flatten().filter_map(|e| e.code.as_deref())
+            {
+                codes.remove(code);
+            }
+        }
+    }
+    // No request can make a store unavailable: see below. What a connection is asked has `tests/connection.rs`, and
+    // real handshakes in the harness.
+    codes.retain(|code| !code.starts_with("client_certificate_") && *code != "source_not_allowed");
+    assert_eq!(codes, BTreeSet::from(["replay_store_unavailable"]));
+}
+
+#[test]
+fn a_store_that_does_not_answer_takes_nothing() {
+    let vectors = load().unwrap_or_else(|error| panic!("{error}"));
+    let row = vectors.rows.iter().find(|row| row.name == "valid").unwrap();
+    let proxy = Proxy::start(&vectors.policies["default"].to_string());
+    let authentic = authenticate(&proxy.verifier, &row.render(NOW, "unavailable")).unwrap();
+    let place = authentic.reservation(1, NOW).unwrap();
+    let conclusion = proxy.verifier.conclude(authentic.settle(Some((place, NoStore.reserve(&place, NOW)))));
+    assert_eq!(conclusion.code, "replay_store_unavailable");
+    assert!(matches!(&conclusion.outcome, Outcome::Reply(reply) if reply.status == 503));
+}
