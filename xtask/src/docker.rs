@@ -13,6 +13,9 @@ const IMAGE_NGINX: &str = "1.22.1";
 /// What the images need: `SystemNginx` makes the module, `Envoy` the program.
 const NEEDED: [Part; 4] = [Part::Wasm, Part::Packages, Part::Envoy, Part::SystemNginx];
 
+/// How many of the things found wrong are told again at the end.
+const SHOWN_WRONG: usize = 20;
+
 /// `None`: containers can be run here. Otherwise why not, in one line.
 pub(crate) fn missing() -> Option<String> {
     if !sh::on_path("docker") {
@@ -62,9 +65,19 @@ pub(crate) fn stage() -> Result<()> {
     Ok(())
 }
 
-/// Runs `containers` with these arguments.
+/// Runs `containers` with these arguments. The error repeats what it found wrong, which may be far up the screen.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
-    Cmd::new(sh::cargo_target().join("containers/containers")).args(arguments).shown()
+    let mut wrong = String::new();
+    let program = Cmd::new(sh::cargo_target().join("containers/containers")).args(arguments);
+    let ended = program.lines(|line| {
+        println!("{line}");
+        sh::flush();
+        let tells = line.starts_with("wrong: ") || line.starts_with("docker: ");
+        if tells && wrong.lines().count() < SHOWN_WRONG {
+            wrong.push_str(&format!("\n    {line}"));
+        }
+    });
+    ended.map_err(|problem| problem + &wrong)
 }
 
 /// The Envoy inside the Python package: `bin/envoy` is only a script that starts it.

@@ -270,24 +270,22 @@ impl Report {
     /// The last line, over all suites. A step without a runner of its own counts as one when it failed or was skipped.
     fn close(&self) -> bool {
         let mut sum = Count::default();
-        let mut failed = Vec::new();
-        for row in &self.rows {
-            sum.add(row.count);
-            match &row.outcome {
+        let mut good = true;
+        for Row { name, outcome, count, .. } in &self.rows {
+            sum.add(*count);
+            match outcome {
                 Outcome::Passed => {}
-                Outcome::Failed(_) => {
-                    failed.push(row.name.as_str());
-                    sum.failed += u64::from(row.count.failed == 0);
+                Outcome::Failed(problem) => {
+                    good = false;
+                    sum.failed += u64::from(count.failed == 0);
+                    println!("failed: {name}: {problem}");
                 }
                 Outcome::Skipped(_) => sum.skipped += 1,
             }
         }
-        if !failed.is_empty() {
-            println!("failed: {}", failed.join("; "));
-        }
         println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
         sh::flush();
-        failed.is_empty() && sum.failed == 0
+        good && sum.failed == 0
     }
 }
 

@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("docker: {error:#}");
+            println!("docker: {error:#}");
             ExitCode::FAILURE
         }
     }
