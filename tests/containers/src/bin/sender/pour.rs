@@ -14,8 +14,10 @@ use secure_callbacks_support::{Sample, Token, sample};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::client::TlsStream;
 
 /// The first wait before a callback is sent again; Vonage's is 5 s.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -23,6 +25,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
 /// How many idle connections are opened side by side.
 const OPENERS: usize = 25;
+/// For how long they are opened.
+const IDLE_PATIENCE: Duration = Duration::from_secs(30);
 
 const SAMPLES: [Sample; 5] = [Sample::Session, Sample::Stream, Sample::Archive, Sample::Sip, Sample::Composer];
 
@@ -30,12 +34,10 @@ const SAMPLES: [Sample; 5] = [Sample::Session, Sample::Stream, Sample::Archive, 
 pub(crate) async fn run(order: Order) -> Result<Outcome> {
     let order = Arc::new(order);
     let dialer = Dialer::new(order.through.service(), PORT, Holder::Sender, "http/1.1")?;
+    // Held open to the end. Opened before the load: what is tried is how callbacks fare beside them, not beside five
+    // hundred handshakes at once.
+    let idle = open_idle(&dialer, order.idle).await;
     let end = Instant::now() + Duration::from_secs(order.seconds);
-    let mut idle = JoinSet::new();
-    for opener in 0..OPENERS.min(order.idle) {
-        let (dialer, count) = (dialer.clone(), order.idle / OPENERS + usize::from(opener < order.idle % OPENERS));
-        idle.spawn(async move { keep_idle(&dialer, count, end).await });
-    }
     let mut running = JoinSet::new();
     for kind in [vec![Kind::Crawling; order.crawling], vec![Kind::Vanishing; order.vanishing]].concat() {
         running.spawn(callback(dialer.clone(), Arc::clone(&order), kind, 0, end));
@@ -50,7 +52,7 @@ pub(crate) async fn run(order: Order) -> Result<Outcome> {
         running.spawn(callback(dialer.clone(), Arc::clone(&order), kind, number, end));
     }
     let sent = running.join_all().await;
-    Ok(Outcome { sent, idle: idle.join_all().await.into_iter().sum() })
+    Ok(Outcome { sent, idle: idle.len() })
 }
 
 /// One callback, from its making to its end.
@@ -141,14 +143,21 @@ async fn crawl(dialer: &Dialer, bytes: &[u8], end: Instant) -> Attempt {
     Attempt { at, status: None, says }
 }
 
-/// Opens connections that say nothing, and holds them to the end; how many came about.
-async fn keep_idle(dialer: &Dialer, count: usize, end: Instant) -> usize {
-    let mut open = Vec::new();
-    for _ in 0..count {
-        if let Ok(Ok(stream)) = tokio::time::timeout(CONNECT, dialer.open()).await {
-            open.push(stream);
-        }
+/// Opens `count` connections that say nothing; fewer if they do not come about in time.
+async fn open_idle(dialer: &Dialer, count: usize) -> Vec<TlsStream<TcpStream>> {
+    let mut openers = JoinSet::new();
+    for opener in 0..OPENERS.min(count) {
+        let (dialer, share) = (dialer.clone(), count / OPENERS + usize::from(opener < count % OPENERS));
+        openers.spawn(async move {
+            let mut open = Vec::new();
+            let last = Instant::now() + IDLE_PATIENCE;
+            while open.len() < share && Instant::now() < last {
+                if let Ok(Ok(stream)) = timeout(CONNECT, dialer.open()).await {
+                    open.push(stream);
+                }
+            }
+            open
+        });
     }
-    tokio::time::sleep_until(end).await;
-    open.len()
+    openers.join_all().await.into_iter().flatten().collect()
 }
