@@ -186,10 +186,7 @@ fn missing_packages() -> Vec<&'static str> {
 fn libclang_is_there() -> bool {
     let holds = |directory: &Path| {
         let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        names.into_iter().any(|name| {
-            let name = name.to_string_lossy();
-            name.starts_with("libclang.so") || (name.starts_with("libclang-") && name.contains(".so"))
-        })
+        names.into_iter().any(|name| is_libclang(&name.to_string_lossy()))
     };
     let below = |parent: &str, last: &str| {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
@@ -198,6 +195,12 @@ fn libclang_is_there() -> bool {
     env::var_os("LIBCLANG_PATH").is_some()
         || below("/usr/lib", "lib").iter().chain(&below("/usr/lib", "")).any(|directory| holds(directory))
         || holds(Path::new("/usr/lib64"))
+}
+
+/// `libclang.so`, `libclang-14.so.1` and the like. The C++ library beside it is no use to bindgen.
+fn is_libclang(name: &str) -> bool {
+    let rest = name.strip_prefix("libclang").unwrap_or_default();
+    rest.starts_with(".so") || (rest.starts_with('-') && rest.contains(".so") && !rest.starts_with("-cpp"))
 }
 
 fn install_packages(packages: &[&str]) -> Result<()> {
@@ -212,4 +215,19 @@ fn install_packages(packages: &[&str]) -> Result<()> {
         (false, false) => return Err(format!("not root and no sudo; {by_hand}")),
     };
     shell.args(["-c", INSTALL, "sh"]).args(packages).logged("setup-packages").map_err(|p| format!("{p}\n{by_hand}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_that_bindgen_loads_is_told_from_its_neighbours() {
+        for name in ["libclang.so", "libclang.so.1", "libclang-14.so", "libclang-14.so.14.0.6"] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in ["libclang-cpp.so.14", "libclangAST.a", "libclang_rt.asan.so", "clang", "libc.so"] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 }
