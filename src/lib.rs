@@ -25,7 +25,7 @@ mod token;
 pub mod verdict;
 pub mod verifier;
 
-pub use certificate::{CertificateState, Connection, Fingerprint};
+pub use certificate::{Approved, CertificateState, Connection, Fingerprint};
 pub use identity::Identity;
 pub use policy::{Policy, PolicyConfig, PolicyError};
 pub use replay::{Answer, ReplayStore, Reservation};

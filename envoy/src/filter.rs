@@ -8,6 +8,7 @@
 //!   └──────────────┴──────────────────▶ Answered (nothing forwards any more)
 //! ```
 
+mod certificates;
 mod connection;
 mod fields;
 mod host;
@@ -23,10 +24,11 @@ use secure_callbacks::verifier::UnixSeconds;
 use secure_callbacks::{Conclusion, Outcome, Pending, Reply, Reservation, Verdict};
 
 use crate::protection::Protection;
+use certificates::Certificate;
+pub(crate) use certificates::Certificates;
 use connection::{Downstream, address, validated_subject};
 use fields::Head;
 pub use host::{Answer, Flow, Host, HostFailed, Part};
-pub(crate) use names::KnownNames;
 
 /// The most of a body that is copied into the sandbox at once: its memory never shrinks.
 const SLICE_BYTES: usize = 64 * 1024;
@@ -59,12 +61,22 @@ pub struct Filter<H: Host> {
     time: Duration,
     /// Names that came from outside and that the application would take for ours.
     forged: Vec<Box<[u8]>>,
+    /// The client's, if the policy asks for one.
+    certificate: Option<Rc<Certificate>>,
 }
 
 impl<H: Host> Filter<H> {
     /// A filter for one request. `context_id` is the host's number for it.
     pub fn new(host: H, protection: Option<Rc<Protection>>, context_id: u32) -> Self {
-        Self { host, protection, context_id, stage: Stage::Fresh, time: Duration::ZERO, forged: Vec::new() }
+        Self {
+            host,
+            protection,
+            context_id,
+            stage: Stage::Fresh,
+            time: Duration::ZERO,
+            forged: Vec::new(),
+            certificate: None,
+        }
     }
 
     /// The head is complete.
@@ -78,8 +90,9 @@ impl<H: Host> Filter<H> {
             return self.fail();
         };
         self.time = self.host.time();
-        let started =
-            verifier.start(&head.request(&Downstream::new(&self.host, protection.certificates())), self.now());
+        let connection = Downstream::new(&self.host, protection.certificates());
+        let started = verifier.start(&head.request(&connection), self.now());
+        self.certificate = connection.into_certificate();
         self.forged = head.into_forged();
         match started {
             Err(refused) => self.conclude(&protection, refused),
@@ -209,7 +222,7 @@ impl<H: Host> Filter<H> {
 
     /// The only way on to the upstream; it takes the clearance that the core gave.
     fn forward(&mut self, conclusion: Conclusion<'_>) -> Flow {
-        let subject = validated_subject(&self.host);
+        let subject = validated_subject(&self.host, self.certificate.as_deref());
         let told = self.tell_application(&conclusion.identity_headers(&subject));
         let Outcome::Forward(clearance) = conclusion.outcome else { return self.fail() };
         self.stage = Stage::Forwarded { reservation: clearance.into_reservation() };

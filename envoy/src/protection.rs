@@ -5,7 +5,7 @@ use secure_callbacks::verifier::UnixSeconds;
 use secure_callbacks::{Answer, PolicyError, ReplayStore, Reservation, SecretSource, Verifier};
 
 use crate::configuration;
-use crate::filter::KnownNames;
+use crate::filter::Certificates;
 use crate::metrics::{Metrics, Registry};
 use crate::replay::Tables;
 use crate::shared_data::{SharedData, is_news, key};
@@ -18,7 +18,7 @@ pub struct Protection {
     /// `None`: the policy does not ask for it, or shared data does not work; then nothing is reserved and the core
     /// refuses.
     tables: Option<Tables>,
-    certificates: KnownNames,
+    certificates: Certificates,
 }
 
 impl Protection {
@@ -35,7 +35,7 @@ impl Protection {
         let policy = configuration::read(configuration)?.resolve(secrets)?;
         let tables = if policy.replay() { Tables::open(&policy, host, now) } else { None };
         let metrics = Metrics::define(policy.name(), policy.replay(), host);
-        Ok(Self { verifier: Verifier::new(policy), metrics, tables, certificates: KnownNames::default() })
+        Ok(Self { verifier: Verifier::new(policy), metrics, tables, certificates: Certificates::default() })
     }
 
     /// The secrets that are worth a warning, by their places; none if another worker has warned of the same.
@@ -54,7 +54,7 @@ impl Protection {
     }
 
     /// What is known of the clients' certificates.
-    pub(crate) fn certificates(&self) -> &KnownNames {
+    pub(crate) fn certificates(&self) -> &Certificates {
         &self.certificates
     }
 

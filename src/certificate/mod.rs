@@ -45,7 +45,20 @@ pub trait Connection {
 
     /// Its fingerprint; `None` if it can't be read.
     fn fingerprint(&self) -> Option<Fingerprint>;
+
+    /// What [`Connection::remember`] was given for this very certificate, by the policy that asks now.
+    fn remembered(&self) -> Option<Approved> {
+        None
+    }
+
+    /// The certificate met the policy. A host that knows a certificate again, by its fingerprint, may spare the next
+    /// callback the comparing.
+    fn remember(&self, _: Approved) {}
 }
+
+/// That a certificate met a policy. Only the core can make one.
+#[derive(Debug, Clone, Copy)]
+pub struct Approved(());
 
 /// What a policy asks of the certificate. A kind that is empty is not asked for.
 #[derive(Debug, Clone)]
@@ -60,7 +73,12 @@ impl CertificateRule {
         match connection.certificate() {
             CertificateState::Missing => Err(Rejection::ClientCertificateMissing),
             CertificateState::Unverified => Err(Rejection::ClientCertificateUnverified),
-            CertificateState::Verified if self.is_met_by(connection) => Ok(()),
+            CertificateState::Verified if connection.remembered().is_some() => Ok(()),
+            CertificateState::Verified if self.is_met_by(connection) => {
+                connection.remember(Approved(()));
+                Ok(())
+            }
+            // Not remembered: what could not be read this time may be readable the next.
             CertificateState::Verified => Err(Rejection::ClientCertificateMismatch),
         }
     }

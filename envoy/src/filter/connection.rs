@@ -1,27 +1,36 @@
 //! What the core asks of a connection, from Envoy's properties. Each is a call out of the sandbox, so each is made only
 //! if it is needed.
 
+use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
-use secure_callbacks::{CertificateState, Connection, Fingerprint};
+use secure_callbacks::{Approved, CertificateState, Connection, Fingerprint};
 
 use super::Host;
-use super::names::KnownNames;
+use super::certificates::{self, Certificate, Certificates};
 
 /// The downstream connection of a request.
 #[derive(Debug)]
 pub(super) struct Downstream<'h, H> {
     host: &'h H,
-    names: &'h KnownNames,
+    certificates: &'h Certificates,
+    /// Empty until it is asked for.
+    shown: OnceCell<Option<Rc<Certificate>>>,
 }
 
 impl<'h, H: Host> Downstream<'h, H> {
-    pub(super) fn new(host: &'h H, names: &'h KnownNames) -> Self {
-        Self { host, names }
+    pub(super) fn new(host: &'h H, certificates: &'h Certificates) -> Self {
+        Self { host, certificates, shown: OnceCell::new() }
     }
 
-    fn digest(&self) -> Option<Vec<u8>> {
-        self.host.property("connection\0sha256_peer_certificate_digest")
+    /// The certificate, if the policy asked for one.
+    pub(super) fn into_certificate(self) -> Option<Rc<Certificate>> {
+        self.shown.into_inner().flatten()
+    }
+
+    fn shown(&self) -> Option<&Certificate> {
+        self.shown.get_or_init(|| self.certificates.shown(self.host)).as_deref()
     }
 }
 
@@ -30,14 +39,14 @@ pub(super) fn address(host: &impl Host) -> String {
     host.property("source\0address").and_then(|address| String::from_utf8(address).ok()).unwrap_or_default()
 }
 
-/// The subject of a certificate that Envoy validated, for the application; empty without one. Only TLS that took a
-/// certificate has this property, so one call tells both.
-pub(super) fn validated_subject(host: &impl Host) -> String {
-    subject(host).and_then(|subject| String::from_utf8(subject).ok()).unwrap_or_default()
-}
-
-fn subject(host: &impl Host) -> Option<Vec<u8>> {
-    host.property("connection\0subject_peer_certificate").filter(|subject| !subject.is_empty())
+/// The subject of a certificate that Envoy validated, for the application; empty without one.
+pub(super) fn validated_subject(host: &impl Host, known: Option<&Certificate>) -> String {
+    let subject = match known {
+        Some(certificate) => certificate.subject(host).map(<[u8]>::to_vec),
+        // Only TLS that took a certificate has this property, so one call tells both.
+        None => certificates::subject(host),
+    };
+    subject.and_then(|subject| String::from_utf8(subject).ok()).unwrap_or_default()
 }
 
 impl<H: Host> Connection for Downstream<'_, H> {
@@ -46,29 +55,31 @@ impl<H: Host> Connection for Downstream<'_, H> {
         Some(address(self.host).parse::<SocketAddr>().ok()?.ip())
     }
 
-    /// With `mtls` the client showed a certificate that Envoy's validation context took. A context that takes any
-    /// (`ACCEPT_UNTRUSTED`) can't be told from here.
     fn certificate(&self) -> CertificateState {
-        match self.host.property("connection\0mtls").as_deref() {
-            Some([1]) => CertificateState::Verified,
-            _ => CertificateState::Missing,
-        }
+        self.shown().map_or(CertificateState::Missing, |_| CertificateState::Verified)
     }
 
     fn subject(&self) -> Option<Vec<u8>> {
-        subject(self.host)
+        self.shown()?.subject(self.host).map(<[u8]>::to_vec)
     }
 
-    /// From the certificate itself: the property for DNS names gives only the first.
     fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        let names = self.names.of(&self.digest()?, || self.host.property("connection\0peer_certificate"))?;
-        Some(names.to_vec())
+        self.shown()?.dns_names(self.host).map(<[Vec<u8>]>::to_vec)
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {
-        let digits = self.digest()?;
         let mut fingerprint = [0; 32];
-        hex::decode_to_slice(digits, &mut fingerprint).ok()?;
+        hex::decode_to_slice(&self.shown()?.digest, &mut fingerprint).ok()?;
         Some(fingerprint)
+    }
+
+    fn remembered(&self) -> Option<Approved> {
+        self.shown()?.approved.get()
+    }
+
+    fn remember(&self, approved: Approved) {
+        if let Some(certificate) = self.shown() {
+            certificate.approved.set(Some(approved));
+        }
     }
 }

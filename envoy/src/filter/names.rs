@@ -4,15 +4,8 @@
 //! extensions, the form of its serial number) is no reason to refuse what Envoy took. Only the way to one extension is
 //! walked, for a whole certificate's decoder would weigh a quarter of the module.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::rc::Rc;
-
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
-
-/// Certificates to remember: a site has a few senders, and each has one, or two while it is renewed.
-const REMEMBERED: usize = 16;
 
 /// `subjectAltName`, 2.5.29.17 (RFC 5280 section 4.2.1.6).
 const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
@@ -23,30 +16,8 @@ const EXTENSIONS: Tag = Tag::ContextSpecific { constructed: true, number: TagNum
 /// `dNSName` of a `GeneralName` (RFC 5280 section 4.2.1.6).
 const DNS_NAME: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(2) };
 
-/// Every DNS name of a certificate.
-pub(crate) type Names = Rc<Vec<Vec<u8>>>;
-
-/// The names of the certificates seen last, by fingerprint: to fetch one and read it takes longer than all other checks.
-#[derive(Debug, Default)]
-pub(crate) struct KnownNames(RefCell<VecDeque<(Vec<u8>, Names)>>);
-
-impl KnownNames {
-    /// The names of the certificate with this fingerprint, whose PEM `fetch` gets if it is not known.
-    pub(crate) fn of(&self, fingerprint: &[u8], fetch: impl FnOnce() -> Option<Vec<u8>>) -> Option<Names> {
-        let known = |(other, names): &(Vec<u8>, Names)| (other == fingerprint).then(|| Rc::clone(names));
-        if let Some(names) = self.0.borrow().iter().find_map(known) {
-            return Some(names);
-        }
-        let names = Rc::new(dns_names(&fetch()?)?);
-        let mut seen = self.0.borrow_mut();
-        seen.truncate(REMEMBERED.saturating_sub(1));
-        seen.push_front((fingerprint.to_vec(), Rc::clone(&names)));
-        Some(names)
-    }
-}
-
-/// `None` if it is no certificate, or holds the extension twice.
-fn dns_names(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
+/// Every DNS name of a certificate. `None` if it is none, or holds the extension twice.
+pub(super) fn dns_names(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
     let (_, certificate) = der::pem::decode_vec(pem).ok()?;
     let outer = parts(AnyRef::from_der(&certificate).ok()?.value())?;
     let to_be_signed = outer.first()?;

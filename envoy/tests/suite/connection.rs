@@ -5,7 +5,6 @@ use secure_callbacks_envoy::filter::Flow;
 
 use super::fake::{FakeEnvoy, Shared, bearer, protection};
 
-const MTLS: &str = "connection\0mtls";
 const SUBJECT: &str = "connection\0subject_peer_certificate";
 const CERTIFICATE: &str = "connection\0peer_certificate";
 const DIGEST: &str = "connection\0sha256_peer_certificate_digest";
@@ -53,16 +52,14 @@ fn a_certificate_is_there_if_envoy_says_so() {
     let shown = b"CN=callbacks.opentok.com,O=TokBox";
     let request = || request(&Shared::default());
     assert_eq!(verdict(rule, &request()), "client_certificate_missing");
-    for mtls in [&b""[..], &[0], &[1, 1], b"true"] {
-        let envoy = request().on(MTLS, mtls).on(SUBJECT, shown);
-        assert_eq!(verdict(rule, &envoy), "client_certificate_missing", "{mtls:?}");
-    }
-    assert_eq!(verdict(rule, &request().on(MTLS, &[1]).on(SUBJECT, shown)), "accepted");
+    assert_eq!(verdict(rule, &request().on(DIGEST, b"").on(SUBJECT, shown)), "client_certificate_missing");
+    assert_eq!(verdict(rule, &request().on(SUBJECT, shown)), "client_certificate_missing");
+    assert_eq!(verdict(rule, &request().on(DIGEST, b"00").on(SUBJECT, shown)), "accepted");
     for other in [&b"CN=another"[..], b"", b"\xff"] {
-        let envoy = request().on(MTLS, &[1]).on(SUBJECT, other);
+        let envoy = request().on(DIGEST, b"00").on(SUBJECT, other);
         assert_eq!(verdict(rule, &envoy), "client_certificate_mismatch", "{other:?}");
     }
-    assert_eq!(verdict(rule, &request().on(MTLS, &[1])), "client_certificate_mismatch");
+    assert_eq!(verdict(rule, &request().on(DIGEST, b"00")), "client_certificate_mismatch");
 }
 
 #[test]
@@ -73,10 +70,10 @@ fn the_fingerprint_is_compared() {
         (digits, "accepted"),
         (&digits.replace("00", "01"), "client_certificate_mismatch"),
         (&digits[2..], "client_certificate_mismatch"),
-        ("", "client_certificate_mismatch"),
+        ("", "client_certificate_missing"),
         ("odd", "client_certificate_mismatch"),
     ] {
-        let envoy = request(&Shared::default()).on(MTLS, &[1]).on(DIGEST, shown.as_bytes());
+        let envoy = request(&Shared::default()).on(DIGEST, shown.as_bytes());
         assert_eq!(verdict(&rule, &envoy), code, "{shown}");
     }
 }
@@ -96,9 +93,8 @@ fn certificate(names: &[&str], extension: Option<CustomExtension>) -> String {
 #[test]
 fn every_dns_name_counts() {
     let rule = r#""client_certificate": {"dns_names": ["*.opentok.com"]}"#;
-    let show = |pem: &str| {
-        verdict(rule, &request(&Shared::default()).on(MTLS, &[1]).on(DIGEST, b"00").on(CERTIFICATE, pem.as_bytes()))
-    };
+    let show =
+        |pem: &str| verdict(rule, &request(&Shared::default()).on(DIGEST, b"00").on(CERTIFICATE, pem.as_bytes()));
     assert_eq!(show(&certificate(&["callbacks.opentok.com"], None)), "accepted");
     assert_eq!(show(&certificate(&["example.com", "callbacks.opentok.com"], None)), "accepted");
     assert_eq!(show(&certificate(&["example.com"], None)), "client_certificate_mismatch");
@@ -114,7 +110,7 @@ fn a_certificate_is_read_once() {
     let rule = r#""replay": "off", "client_certificate": {"dns_names": ["callbacks.opentok.com"]}"#;
     let protection = protection(rule, &Shared::default());
     let send = |digest: &[u8], pem: &str| {
-        let envoy = request(&Shared::default()).on(MTLS, &[1]).on(DIGEST, digest).on(CERTIFICATE, pem.as_bytes());
+        let envoy = request(&Shared::default()).on(DIGEST, digest).on(CERTIFICATE, pem.as_bytes());
         envoy.filter(&protection).request_headers(true);
         (envoy.counted()[0], envoy.0.asked.borrow().iter().filter(|path| *path == CERTIFICATE).count())
     };
@@ -132,6 +128,28 @@ fn a_certificate_is_read_once() {
     assert_eq!(send(b"good", &good), ("accepted", 1));
 }
 
+/// Once it was found good, one property tells all: which certificate it is.
+#[test]
+fn a_certificate_that_is_known_costs_one_call() {
+    let digits = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let subject = "CN=callbacks.opentok.com";
+    let rule = format!(
+        r#""replay": "off", "client_certificate": {{"dns_names": ["callbacks.opentok.com"],
+            "subjects": ["{subject}"], "sha256_fingerprints": ["{digits}"]}}"#
+    );
+    let protection = protection(&rule, &Shared::default());
+    let pem = certificate(&["callbacks.opentok.com"], None);
+    for asked in [&[DIGEST, SUBJECT, CERTIFICATE][..], &[DIGEST]] {
+        let envoy = request(&Shared::default())
+            .on(DIGEST, digits.as_bytes())
+            .on(SUBJECT, subject.as_bytes())
+            .on(CERTIFICATE, pem.as_bytes());
+        assert_eq!(envoy.filter(&protection).request_headers(true), Flow::Continue);
+        assert_eq!(envoy.header("x-ssl-client-subject-dn"), [subject]);
+        assert_eq!(*envoy.0.asked.borrow(), asked);
+    }
+}
+
 /// Envoy has validated it: critical extensions are Envoy's to know, such as the certificate policies of RFC 5280 section
 /// 4.2.1.4 or one of a company's own.
 #[test]
@@ -142,7 +160,7 @@ fn a_certificate_that_envoy_took_is_read_whatever_else_it_holds() {
         let mut extension = CustomExtension::from_oid_content(id, content.to_vec());
         extension.set_criticality(true);
         let pem = certificate(&["callbacks.opentok.com"], Some(extension));
-        let envoy = request(&Shared::default()).on(MTLS, &[1]).on(DIGEST, b"00").on(CERTIFICATE, pem.as_bytes());
+        let envoy = request(&Shared::default()).on(DIGEST, b"00").on(CERTIFICATE, pem.as_bytes());
         assert_eq!(verdict(rule, &envoy), "accepted", "{id:?}");
     }
 }
