@@ -1,6 +1,7 @@
 //! The application behind the proxies: it writes down what reaches it and answers as the path asks.
 //!
-//! `app` serves on port 8080; `app check` says whether it does, for the health check.
+//! `app` serves on port 8080; `app check` says whether it does, for the health check; `app mark ID` puts that id into the
+//! journal, so that a reader knows how far it is.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,11 +30,11 @@ type Numbers = Arc<Mutex<HashMap<String, usize>>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("check") {
-        return match TcpStream::connect(("127.0.0.1", PORT)).await {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["check"] => return code(say("").await),
+        ["mark", id] => return code(say(id).await),
+        _ => {}
     }
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free in a container of its own");
     // The first process of a container has no default handlers: without this one it would have to be killed.
@@ -46,6 +48,15 @@ async fn main() -> ExitCode {
             },
         }
     }
+}
+
+/// Sends `text` to the application that runs.
+async fn say(text: &str) -> std::io::Result<()> {
+    TcpStream::connect(("127.0.0.1", PORT)).await?.write_all(text.as_bytes()).await
+}
+
+fn code(outcome: std::io::Result<()>) -> ExitCode {
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn serve(stream: TcpStream, numbers: Numbers) {

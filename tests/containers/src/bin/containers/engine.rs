@@ -17,6 +17,8 @@ pub(crate) struct Printed {
 pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<Printed> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    // The older Compose gives up on the engine after a minute, which a busy machine may take to start five containers.
+    command.env("COMPOSE_HTTP_TIMEOUT", PATIENCE.as_secs().to_string());
     let name = || format!("`{program} {}`", arguments.join(" ").chars().take(80).collect::<String>());
     let ended = tokio::time::timeout(PATIENCE, command.output()).await;
     let ended = ended.map_err(|_| anyhow!("{} did not end within {PATIENCE:?}", name()))?;

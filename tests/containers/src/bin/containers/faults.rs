@@ -42,18 +42,24 @@ impl Fault {
             }
             Self::ReloadNginx => docker(&["kill", "--signal", "HUP", &site.container("nginx").await?]).await.map(drop),
             Self::KillWorker => {
-                // The master is the container's first process. The slim image has neither ps nor pgrep.
-                let line = "workers=($(</proc/1/task/1/children)) && kill -9 \"${workers[0]}\" && echo killed";
+                // The master is the container's first process; of its workers the one with most connections dies. The
+                // slim image has neither ps nor pgrep.
+                let line = "most=0; for worker in $(</proc/1/task/1/children); do open=(/proc/$worker/fd/*); \
+                            if [ ${#open[@]} -gt $most ]; then most=${#open[@]}; busy=$worker; fi; done; \
+                            kill -9 $busy && echo killed";
                 let said = site.shell("nginx", line).await?;
                 ensure!(said.trim() == "killed", "no worker could be killed: {said:?}");
                 Ok(())
             }
             Self::DrainEnvoy => {
+                // Over when nothing listens any more: only then can a stop cut nobody off.
                 let line = "exec 3<>/dev/tcp/127.0.0.1/9901 && printf 'POST /drain_listeners?graceful&skip_exit \
                             HTTP/1.1\\r\\nHost: admin\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' >&3 \
-                            && cat <&3";
+                            && cat <&3; \
+                            for _ in {1..150}; do (exec 4<>/dev/tcp/127.0.0.1/8443) 2>/dev/null || { echo drained; exit; }; \
+                            sleep 0.2; done";
                 let said = site.shell("envoy", line).await?;
-                ensure!(said.contains("200 OK"), "Envoy does not drain: {said:?}");
+                ensure!(said.contains("200 OK") && said.contains("drained"), "Envoy does not drain: {said:?}");
                 Ok(())
             }
         }

@@ -3,7 +3,7 @@ use crate::engine::{self, Printed, docker};
 use anyhow::{Context, Result, bail};
 use secure_callbacks_containers::journal::{self, Entry};
 use secure_callbacks_containers::load::Through;
-use secure_callbacks_harness::tools;
+use secure_callbacks_harness::{ids, tools};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,9 +97,20 @@ impl Site {
         Ok(docker(&["logs", &self.container(service).await?]).await?.output)
     }
 
-    /// What the application wrote down.
+    /// What the application wrote down, up to now. The engine takes its lines with a delay, so a mark is made, and
+    /// waited for.
     pub(crate) async fn journal(&self) -> Result<Vec<Entry>> {
-        Ok(journal::read(&self.log("app").await?))
+        let mark = ids::unique();
+        docker(&["exec", &self.container("app").await?, "app", "mark", &mark]).await?;
+        for _ in 0..100 {
+            let mut entries = journal::read(&self.log("app").await?);
+            if let Some(end) = entries.iter().position(|entry| entry.id() == mark) {
+                entries.truncate(end);
+                return Ok(entries);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the application's journal does not come through: no mark within 10 s")
     }
 
     /// Each image and its size.
