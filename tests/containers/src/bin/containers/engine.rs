@@ -73,13 +73,22 @@ fn known(printed: &Printed) -> Option<String> {
 
 /// One line out of many.
 fn complaint(printed: &Printed) -> &str {
-    let bad = |line: &&str| line.to_ascii_lowercase().contains("error") || line.contains("unhealthy");
+    // The older Compose ends a line of progress so, and tells the reason in a later one.
+    let progress = |line: &str| line.ends_with("... error");
+    let bad =
+        |line: &&str| !progress(line) && (line.to_ascii_lowercase().contains("error") || line.contains("unhealthy"));
     lines(printed).find(bad).or_else(|| lines(printed).next_back()).unwrap_or("it failed without a word")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_is_told_and_not_the_progress() {
+        let errors = "Creating x ... \nCreating x ... error\nERROR: for x  Conflict. The name is in use\nmore\n".into();
+        assert_eq!(complaint(&Printed { output: String::new(), errors }), "ERROR: for x  Conflict. The name is in use");
+    }
 
     #[test]
     fn a_port_that_is_taken_is_one_clear_line() {
