@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Below the range that Linux hands out to outgoing connections (from 32768), so that none of those takes a port
-/// between the choice and the proxy's start; above the demo's.
-const RANGE: std::ops::Range<u32> = 20_000..32_000;
+/// between the choice and the proxy's start; between the demo's and the containers'.
+const RANGE: std::ops::Range<u32> = 20_000..28_000;
 
 /// A port that nothing listens on, and that this program has not given out lately.
 pub fn free_port() -> Result<SocketAddr> {
