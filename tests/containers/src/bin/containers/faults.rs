@@ -53,10 +53,10 @@ impl Fault {
             }
             Self::DrainEnvoy => {
                 // Over when nothing listens any more: only then can a stop cut nobody off.
-                let line = "exec 3<>/dev/tcp/127.0.0.1/9901 && printf 'POST /drain_listeners?graceful&skip_exit \
+                let line = "exec 3<>/dev/tcp/127.0.0.1/9901 && printf 'POST /drain_listeners?graceful \
                             HTTP/1.1\\r\\nHost: admin\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' >&3 \
                             && cat <&3; \
-                            for _ in {1..150}; do (exec 4<>/dev/tcp/127.0.0.1/8443) 2>/dev/null || { echo drained; exit; }; \
+                            for _ in {1..150}; do (exec 4<>/dev/tcp/127.0.0.1/8443) 2>/dev/null || { sleep 1; echo drained; exit; }; \
                             sleep 0.2; done";
                 let said = site.shell("envoy", line).await?;
                 ensure!(said.contains("200 OK") && said.contains("drained"), "Envoy does not drain: {said:?}");
