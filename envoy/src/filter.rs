@@ -232,13 +232,14 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    /// Sets the identity headers. What came from outside under their names goes.
+    /// Adds the identity headers, after what came from outside under their names is gone: to add is half the cost of
+    /// replacing.
     fn tell_application(&self, headers: &IdentityHeaders<'_>) -> Result<(), HostFailed> {
         for name in &self.forged {
             self.host.remove_field(Part::Headers, name)?;
         }
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
-            self.host.set_header(name, value)?;
+            self.host.add_header(name, value)?;
         }
         Ok(())
     }

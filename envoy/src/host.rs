@@ -65,8 +65,8 @@ impl Host for Envoy {
         pairs::read(&serialized, show).ok_or(HostFailed)
     }
 
-    fn set_header(&self, name: &str, value: &str) -> Result<(), HostFailed> {
-        abi::replace_map_value(MapType::HttpRequestHeaders, name.as_bytes(), value.as_bytes()).map_err(failed)
+    fn add_header(&self, name: &str, value: &str) -> Result<(), HostFailed> {
+        abi::add_map_value(MapType::HttpRequestHeaders, name.as_bytes(), value.as_bytes()).map_err(failed)
     }
 
     fn remove_field(&self, part: Part, name: &[u8]) -> Result<(), HostFailed> {

@@ -40,11 +40,11 @@ pub trait Host: SharedData {
     /// # Errors
     /// If they can't be read.
     fn each_field(&self, part: Part, show: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), HostFailed>;
-    /// Sets a header of the request, replacing every copy.
+    /// Adds a header to the request.
     ///
     /// # Errors
     /// If that can't be done.
-    fn set_header(&self, name: &str, value: &str) -> Result<(), HostFailed>;
+    fn add_header(&self, name: &str, value: &str) -> Result<(), HostFailed>;
     /// Removes every copy of a field.
     ///
     /// # Errors

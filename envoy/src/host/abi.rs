@@ -45,7 +45,7 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
-    fn proxy_replace_header_map_value(
+    fn proxy_add_header_map_value(
         map: MapType,
         key: *const u8,
         key_size: usize,
@@ -150,10 +150,10 @@ pub(super) fn map_value(map: MapType, name: &[u8]) -> Result<Vec<u8>, Status> {
     returned(|data, size| unsafe { proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) })
 }
 
-pub(super) fn replace_map_value(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Status> {
+pub(super) fn add_map_value(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Status> {
     let (name, name_size, value, value_size) = (name.as_ptr(), name.len(), value.as_ptr(), value.len());
     // SAFETY: both slices outlive the call, and the host keeps no pointer to them.
-    Status::check(unsafe { proxy_replace_header_map_value(map, name, name_size, value, value_size) })
+    Status::check(unsafe { proxy_add_header_map_value(map, name, name_size, value, value_size) })
 }
 
 pub(super) fn remove_map_value(map: MapType, name: &[u8]) -> Result<(), Status> {

@@ -212,13 +212,11 @@ impl Host for FakeEnvoy {
         Ok(())
     }
 
-    fn set_header(&self, name: &str, value: &str) -> Result<(), HostFailed> {
+    fn add_header(&self, name: &str, value: &str) -> Result<(), HostFailed> {
         if self.0.changes_fail.get() {
             return Err(HostFailed);
         }
-        let mut headers = self.0.headers.borrow_mut();
-        headers.retain(|(other, _)| other != name.as_bytes());
-        headers.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        self.0.headers.borrow_mut().push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         Ok(())
     }
 
