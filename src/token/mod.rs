@@ -5,6 +5,7 @@
 
 mod claims;
 mod json;
+mod mac;
 mod signature;
 
 use alloc::vec::Vec;
@@ -13,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub(crate) use claims::Claims;
-pub(crate) use signature::{install_provider, signed_by};
+pub(crate) use signature::{install_provider, key_of, signed_by};
 
 use crate::verdict::Rejection;
 use json::{Scalar, members};
