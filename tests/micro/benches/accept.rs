@@ -7,10 +7,10 @@
 //! ```
 #![allow(clippy::expect_used)] // A measurement of nothing has to stop.
 
-use divan::counter::BytesCount;
 #[cfg(not(target_family = "wasm"))]
 use divan::AllocProfiler;
 use divan::Bencher;
+use divan::counter::BytesCount;
 use secure_callbacks::{Answer, Rejection};
 use secure_callbacks_micro::{Callback, NOW, SHORT_BODY, Site, body, headers};
 
