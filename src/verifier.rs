@@ -6,8 +6,6 @@
 //! end of body     payload hash → reservation (last, so that only authentic callbacks take room)
 //! ```
 
-use alloc::boxed::Box;
-
 use crate::certificate::Connection;
 use crate::identity::{Identity, is_plain};
 use crate::payload::{PayloadCheck, parse_payload_hash};
@@ -80,7 +78,8 @@ impl Verifier {
             return Err(Rejection::SignatureInvalid.into());
         }
         // From here on the claims are the sender's own words.
-        let identity = identify(account, &claims);
+        let identity =
+            Identity::new(account.api_key(), claims.application_id().ok(), claims.jti().ok(), claims.iat().ok());
         match self.check_claims(account, &claims, head.content_length, now) {
             Ok((payload, replay)) => Ok(Pending { payload, identity, replay }),
             Err(rejection) => Err(Refused { rejection, identity: Some(identity) }),
@@ -187,17 +186,6 @@ impl Verifier {
             }
         };
         Conclusion { code, fault, identity, outcome }
-    }
-}
-
-/// The identity of a token whose signature is good. Claims that could break a header or a log line are left out.
-fn identify(account: &Account, claims: &Claims<'_>) -> Identity {
-    let plain = |claim: Result<&str, Rejection>| claim.ok().filter(|text| is_plain(text)).map(Box::from);
-    Identity {
-        api_key: account.api_key().into(),
-        application_id: plain(claims.application_id()),
-        jti: plain(claims.jti()),
-        iat: claims.iat().ok(),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::certificate::CertificateRule;
 use crate::reply::Challenges;
 use crate::secret::SecretSource;
 use crate::source::SourceAddresses;
+use crate::token;
 
 /// An account whose callbacks may be accepted.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl PolicyConfig {
                 if secret.is_short() {
                     short_secrets.push(place());
                 }
-                keys.push(DecodingKey::from_secret(secret.bytes()));
+                keys.push(token::key_of(&secret));
             }
             accounts.push(Account {
                 api_key: account.api_key.as_str().into(),

@@ -4,15 +4,21 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{Error as SignatureError, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
-use sha2::Sha256;
 
 use super::Token;
+use super::mac::Keyed;
+use crate::secret::Secret;
 use crate::verdict::Rejection;
+
+/// The key that a secret's signatures are checked with. Its bytes are not the secret's but what our provider makes of
+/// them, once; they are wiped when it goes.
+pub(crate) fn key_of(secret: &Secret) -> DecodingKey {
+    DecodingKey::from_secret(&Keyed::new(secret.bytes()).to_bytes())
+}
 
 /// Whether one of the keys made the token's signature. `Ok(false)`: none of them.
 ///
@@ -37,7 +43,7 @@ fn rejection(error: Error) -> Rejection {
         | ErrorKind::InvalidAlgorithmName
         | ErrorKind::MissingAlgorithm
         | ErrorKind::UnsupportedAlgorithm => Rejection::AlgorithmNotAllowed,
-        // The key's own errors can't come from an HMAC key; whatever comes with a later version is no good signature.
+        // The key's own errors can't come from a key of ours; whatever comes with a later version is no good signature.
         _ => Rejection::SignatureInvalid,
     }
 }
@@ -62,22 +68,18 @@ fn refuse_to_sign(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, 
 fn hs256_verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     match algorithm {
         Algorithm::HS256 => {
-            let mac = Hmac::<Sha256>::new_from_slice(key.try_get_as_bytes()?)
-                .map_err(|_| Error::from(ErrorKind::InvalidKeyFormat))?;
-            Ok(Box::new(Hs256(mac)))
+            let keyed = Keyed::from_bytes(key.try_get_as_bytes()?).ok_or(ErrorKind::InvalidKeyFormat)?;
+            Ok(Box::new(Hs256(keyed)))
         }
         _ => Err(ErrorKind::UnsupportedAlgorithm.into()),
     }
 }
 
-struct Hs256(Hmac<Sha256>);
+struct Hs256(Keyed);
 
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
-        let mut mac = self.0.clone();
-        mac.update(message);
-        // Constant time in the signature's bytes; a wrong length is an error.
-        mac.verify_slice(signature).map_err(|_| SignatureError::new())
+        if self.0.verifies(message, signature) { Ok(()) } else { Err(SignatureError::new()) }
     }
 }
 

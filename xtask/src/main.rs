@@ -3,6 +3,7 @@
 mod build;
 mod code;
 mod docker;
+mod instructions;
 mod nginx;
 mod package;
 mod purity;
@@ -29,6 +30,7 @@ cargo xtask <command>
   test [--only STEP]...  every suite; STEP is one of:
                          {steps}
   test --docker          the containers alone: the tables over mutual TLS, then the faults
+  instructions           how many the core takes to accept a callback, against the number noted (needs valgrind)
 
 Each command gets what it needs by itself; `setup` alone is only for doing that beforehand.
 ";
@@ -41,6 +43,7 @@ enum Command {
     BuildDocker,
     Package(bool),
     Demo(Vec<String>),
+    Instructions,
     Test(Vec<suites::Step>),
 }
 
@@ -86,6 +89,7 @@ fn run(command: Command) -> Result<bool> {
                 .args(arguments)
                 .shown()?;
         }
+        Command::Instructions => instructions::run()?,
         Command::Test(steps) => return Ok(suites::run(&steps)),
     }
     Ok(true)
@@ -106,6 +110,7 @@ fn parse(mut line: lexopt::Parser) -> std::result::Result<Command, lexopt::Error
     let command = match name.as_str() {
         "help" => Command::Help,
         "setup" => Command::Setup,
+        "instructions" => Command::Instructions,
         "package" => match line.next()? {
             Some(Long("twice")) => Command::Package(true),
             Some(other) => return Err(other.unexpected()),

@@ -18,7 +18,7 @@ const ALLOWED: &str = "
     base64 hex memchr
     jsonwebtoken signature
     ipnet
-    hmac sha2 digest block-buffer crypto-common hybrid-array typenum cfg-if cpufeatures cmov ctutils
+    sha2 digest block-buffer crypto-common hybrid-array typenum cfg-if cpufeatures cmov ctutils
     serde serde_core serde_json itoa zmij
     zeroize
 ";

@@ -83,11 +83,12 @@ impl Cmd {
     }
 
     /// For a cargo command whose artifact leaves this machine: no path of it gets in (messages of panics have some).
-    pub(crate) fn portable(self, target: &Path) -> Self {
+    /// `flags` are further ones for rustc.
+    pub(crate) fn portable(self, target: &Path, flags: &[&str]) -> Self {
         let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let cargo = env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
         let given = env::var("RUSTFLAGS").unwrap_or_default();
-        let mut flags: Vec<_> = given.split_whitespace().map(String::from).collect();
+        let mut flags: Vec<_> = given.split_whitespace().chain(flags.iter().copied()).map(String::from).collect();
         // Of several that fit a path the last one counts.
         for (from, to) in [(root(), "/secure-callbacks"), (cargo, "/cargo"), (target.to_path_buf(), "/target")] {
             flags.push(format!("--remap-path-prefix={}={to}", from.display()));

@@ -1,5 +1,6 @@
 //! A signer of callback tokens that can also do everything wrong. Independent of the verifier, on purpose.
 
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -115,7 +116,9 @@ pub fn uuid(seed: &str) -> String {
 pub fn fresh_jti() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    uuid(&format!("{nanos} {} {}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+    // Random in each process. (A process has no number in wasm, where the core is measured too.)
+    let process = RandomState::new().hash_one(nanos);
+    uuid(&format!("{nanos} {process} {}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// A token in the making.

@@ -1,0 +1,58 @@
+//! Canonical base64url (RFC 4648 section 5): no padding, no other alphabet, no bits left over.
+
+use alloc::vec::Vec;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::verdict::Rejection;
+
+/// The bytes of a part.
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, Rejection> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::TokenMalformed)
+}
+
+/// Whether [`decode`] would take a part whose bytes are not asked for: `jsonwebtoken` decodes the signature itself.
+pub(super) fn is_canonical(part: &str) -> bool {
+    let bytes = part.as_bytes();
+    let whole = match (bytes.len() % 4, bytes.last()) {
+        (0, _) => true,
+        // Four bits are left over, then two: characters whose last bits are zero.
+        (2, Some(last)) => b"AQgw".contains(last),
+        (3, Some(last)) => b"AEIMQUYcgkosw048".contains(last),
+        _ => false,
+    };
+    whole && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn agree(part: &str) {
+        assert_eq!(is_canonical(part), decode(part).is_ok(), "{part:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn both_agree_on_any_text(part in any::<alloc::string::String>()) {
+            agree(&part);
+        }
+
+        #[test]
+        fn both_agree_close_to_the_alphabet(part in "[A-Za-z0-9_+/=-]{0,50}") {
+            agree(&part);
+        }
+    }
+
+    #[test]
+    fn both_agree_on_every_last_character() {
+        for start in ["", "A", "AA", "AAA"] {
+            for last in '\0'..='\u{ff}' {
+                agree(&alloc::format!("{start}{last}"));
+                agree(&alloc::format!("AAAA{start}{last}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! How often the accept path asks for memory: each time is a walk through an allocator, in the sandbox a slow one.
+
+use allocation_counter::measure;
+use secure_callbacks_micro::{Callback, SHORT_BODY, Site, body};
+
+/// The decoded claims, `jsonwebtoken`'s verifier and its decoded signature, and the identity.
+const HEAD: u64 = 4;
+
+#[test]
+fn the_head_of_a_callback_takes_four_allocations() {
+    let (site, callback) = (Site::new(), Callback::good(SHORT_BODY));
+    let memory = measure(|| {
+        site.head(&callback).ok();
+    });
+    assert_eq!(memory.count_total, HEAD);
+}
+
+#[test]
+fn nothing_after_the_head_takes_any() {
+    let (mut site, callback) = (Site::new(), Callback::good(1 << 20));
+    assert_eq!(measure(|| site.accept(&callback)).count_total, HEAD);
+}
+
+#[test]
+fn what_is_kept_while_the_body_is_awaited_is_one_allocation() {
+    let (site, callback) = (Site::new(), Callback::good(SHORT_BODY));
+    let mut pending = None;
+    let memory = measure(|| pending = site.head(&callback).ok());
+    assert_eq!(memory.count_current, 1);
+    let memory = measure(|| drop(pending.take().map(|pending| body(pending, &callback))));
+    assert_eq!((memory.count_total, memory.count_current), (0, -1));
+}
