@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::build;
 use crate::docker;
+use crate::envoy;
 use crate::nginx::Nginx;
 use crate::package;
 use crate::purity;
@@ -40,13 +41,15 @@ pub(crate) enum Step {
     Operations,
     /// The proxies in containers, and what goes wrong around them.
     Docker,
+    /// The vectors in the earlier releases of Envoy that the README names.
+    Envoys,
     /// Real proxies with the artifacts in them.
     Proxies,
 }
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Purity,
         Self::Unit,
@@ -55,6 +58,7 @@ impl Step {
         Self::Packages,
         Self::Operations,
         Self::Docker,
+        Self::Envoys,
         Self::Proxies,
     ];
 
@@ -69,6 +73,7 @@ impl Step {
             Self::Packages => "packages",
             Self::Operations => "operations",
             Self::Docker => "docker",
+            Self::Envoys => "envoys",
             Self::Proxies => "proxies",
         }
     }
@@ -77,9 +82,10 @@ impl Step {
         match self {
             Self::Fmt | Self::Purity | Self::Unit => false,
             Self::Clippy => matches!(part, Part::Wasm | Part::Packages | Part::SystemNginx),
-            Self::Build => part != Part::Envoy,
-            Self::Docker => part != Part::BuiltNginx && docker::missing().is_none(),
-            Self::Packages | Self::Operations | Self::Proxies => true,
+            Self::Build => !matches!(part, Part::Envoy | Part::OlderEnvoys),
+            Self::Docker => !matches!(part, Part::BuiltNginx | Part::OlderEnvoys) && docker::missing().is_none(),
+            Self::Envoys => matches!(part, Part::Wasm | Part::OlderEnvoys),
+            Self::Packages | Self::Operations | Self::Proxies => part != Part::OlderEnvoys,
         }
     }
 }
@@ -126,6 +132,7 @@ pub(crate) fn run(steps: &[Step]) -> bool {
             Step::Operations => {
                 report.tests("operations", &["test", "-p", "secure-callbacks-operations", "--tests"]);
             }
+            Step::Envoys => older_envoys(&mut report),
             Step::Proxies => {
                 report.table();
                 report.tests("real proxies", &["test", "-p", "secure-callbacks-harness", "--tests"]);
@@ -177,6 +184,15 @@ fn containers(report: &mut Report) {
     });
 }
 
+fn older_envoys(report: &mut Report) {
+    for version in envoy::OLDER {
+        // The rows alone, and a dot for each: they are named where the newest release runs them.
+        let rows = ["test", "-p", "secure-callbacks-harness", "--test", "vectors", "--no-fail-fast"];
+        let quiet = Cmd::cargo(rows).args(["--", "--quiet", "vectors::envoy"]).env(envoy::VARIABLE, version);
+        report.run_tests(&format!("vectors in Envoy {version}"), quiet);
+    }
+}
+
 /// The run so far.
 #[derive(Default)]
 struct Report {
@@ -223,10 +239,14 @@ impl Report {
 
     /// Test runners, started by cargo.
     fn tests(&mut self, name: &str, arguments: &[&str]) {
+        self.run_tests(name, Cmd::cargo([]).args(arguments).arg("--no-fail-fast"));
+    }
+
+    fn run_tests(&mut self, name: &str, runners: Cmd) {
         let start = heading(name);
         let mut count = Count::default();
         let mut ignored = Vec::new();
-        let run = Cmd::cargo([]).args(arguments).arg("--no-fail-fast").lines(|line| {
+        let run = runners.lines(|line| {
             println!("{line}");
             sh::flush();
             if let Some(found) = Count::of_summary(line) {
