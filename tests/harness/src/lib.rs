@@ -13,6 +13,7 @@
 
 pub mod certificates;
 pub mod ids;
+pub mod memory;
 pub mod proxy;
 pub mod runtime;
 pub mod send;
