@@ -14,6 +14,7 @@
 extern crate alloc;
 
 pub mod certificate;
+pub mod fault;
 pub mod identity;
 mod payload;
 pub mod policy;

@@ -5,7 +5,8 @@ mod logger;
 
 use std::time::Duration;
 
-use proxy_wasm::types::{BufferType, MapType, MetricType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use secure_callbacks::fault;
 
 use crate::filter::{Answer, Host, HostFailed, Part};
 use crate::metrics::{MetricId, Registry};
@@ -26,6 +27,14 @@ impl Envoy {
     /// Writes to the log what Envoy's present level lets through.
     pub(crate) fn follow_log_level() {
         logger::follow();
+    }
+
+    /// Has panics told by their place alone.
+    pub(crate) fn report_panics() {
+        std::panic::set_hook(Box::new(|info| {
+            // Without a log there is nowhere to say it.
+            let _ = abi::log(LogLevel::Critical, &fault::line(info.location()));
+        }));
     }
 
     /// Asks for a call every so often.

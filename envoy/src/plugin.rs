@@ -16,6 +16,7 @@ use crate::protection::Protection;
 const TICK: Duration = Duration::from_secs(1);
 
 proxy_wasm::main! {{
+    Envoy::report_panics();
     proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None }));
 }}
 

@@ -15,6 +15,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 
 use jsonwebtoken::DecodingKey;
 
@@ -67,10 +68,12 @@ impl PolicyConfig {
     ///
     /// # Errors
     /// The first secret that can't be had or is too short, named by its place.
-    pub fn resolve(self, secrets: &dyn SecretSource) -> Result<Policy, PolicyError> {
-        let mut accounts = Vec::with_capacity(self.accounts.len());
+    pub fn resolve(mut self, secrets: &dyn SecretSource) -> Result<Policy, PolicyError> {
+        // Taken out: a secret that stands in the configuration itself is kept as a key alone.
+        let written = mem::take(&mut self.accounts);
+        let mut accounts = Vec::with_capacity(written.len());
         let mut short_secrets = Vec::new();
-        for (index, account) in self.accounts.iter().enumerate() {
+        for (index, account) in written.iter().enumerate() {
             let mut keys = Vec::with_capacity(account.secrets.len());
             for (nth, reference) in account.secrets.iter().enumerate() {
                 let place = || format!("accounts[{index}].secrets[{nth}]");

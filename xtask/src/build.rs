@@ -29,7 +29,7 @@ pub(crate) fn set_up_and_build(artifacts: &[Artifact]) -> Result<()> {
         Part::Wasm => artifacts.contains(&Artifact::Envoy),
         Part::Packages | Part::SystemNginx | Part::BuiltNginx => artifacts.contains(&Artifact::Nginx),
         // A build needs no proxy to run.
-        Part::Envoy => false,
+        Part::Envoy | Part::OlderEnvoys => false,
     });
     setup::require(&needed.collect::<Vec<_>>())?;
     artifacts.iter().try_for_each(|artifact| artifact.build())

@@ -14,7 +14,7 @@ const IMAGE_NGINX: &str = "1.22.1";
 const NEEDED: [Part; 4] = [Part::Wasm, Part::Packages, Part::Envoy, Part::SystemNginx];
 
 /// How many of the things found wrong are told again at the end.
-const SHOWN_WRONG: usize = 20;
+const SHOWN_WRONG: usize = 13;
 
 /// `None`: containers can be run here. Otherwise why not, in one line.
 pub(crate) fn missing() -> Option<String> {

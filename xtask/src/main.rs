@@ -3,6 +3,7 @@
 mod build;
 mod code;
 mod docker;
+mod envoy;
 mod instructions;
 mod nginx;
 mod package;
@@ -83,7 +84,7 @@ fn run(command: Command) -> Result<bool> {
         }
         Command::Package(twice) => package::run(twice)?,
         Command::Demo(arguments) => {
-            setup::require(&setup::Part::ALL)?;
+            setup::require(&setup::Part::PROXIES)?;
             build::Artifact::ALL.into_iter().try_for_each(build::Artifact::build)?;
             sh::Cmd::cargo(["run", "--quiet", "-p", "secure-callbacks-harness", "--bin", "demo", "--"])
                 .args(arguments)

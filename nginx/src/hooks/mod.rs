@@ -6,12 +6,23 @@ pub(crate) mod filters;
 mod request;
 
 use core::panic::AssertUnwindSafe;
+use std::boxed::Box;
+use std::io::Write;
 use std::panic::catch_unwind;
 
 use ngx::core::Status;
 use ngx::ffi::{NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_LOG_ERR, ngx_int_t};
 
 use crate::host::request::Request;
+use secure_callbacks::fault;
+
+/// Has panics told by their place alone. The standard error is nginx's error log.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        // Without a standard error there is nowhere to say it.
+        let _ = writeln!(std::io::stderr(), "{}", fault::line(info.location()));
+    }));
+}
 
 const FAILED: Status = Status(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
 
@@ -19,7 +30,7 @@ const FAILED: Status = Status(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
 fn guarded<'r, T>(request: Request<'r>, work: impl FnOnce(Request<'r>) -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(|| work(request))).ok();
     if result.is_none() {
-        // The panic's own message went to the standard error.
+        // Where it was stands in the line before, of the hook for panics.
         request.log(NGX_LOG_ERR, format_args!("secure_callbacks: a fault inside the module"));
     }
     result

@@ -1,37 +1,20 @@
 //! The certificates of the harness, made anew for each volume: one authority that the proxies trust, and a stranger's.
 use anyhow::{Context, Result};
 use rcgen::DnType;
+pub use secure_callbacks_harness::cases::Holder;
 use secure_callbacks_harness::certificates::{Authority, Identity, Leaf};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Whose certificate a client shows. The names are those of the demo's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// The sender of callbacks.
-    Sender,
-    /// Somebody else with a certificate from the same authority.
-    OtherName,
-    /// Somebody with the sender's name in a certificate of an authority that nobody trusts.
-    Stranger,
-    /// Somebody without a certificate.
-    Nobody,
-}
-
-impl Holder {
-    /// The subject of the sender's certificate.
-    pub const SENDER_SUBJECT: &str = "CN=callbacks.opentok.com,O=TokBox";
-
-    /// The files' name without `.pem` and `.key`.
-    #[must_use]
-    pub fn file(self) -> Option<&'static str> {
-        match self {
-            Self::Sender => Some("sender"),
-            Self::OtherName => Some("other-name"),
-            Self::Stranger => Some("stranger"),
-            Self::Nobody => None,
-        }
+/// The name of a holder's files without `.pem` and `.key`.
+#[must_use]
+pub fn file(holder: Holder) -> Option<&'static str> {
+    match holder {
+        Holder::Sender => Some("sender"),
+        Holder::OtherName => Some("other-name"),
+        Holder::Stranger => Some("stranger"),
+        Holder::Nobody => None,
     }
 }
 

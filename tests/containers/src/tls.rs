@@ -1,5 +1,5 @@
 //! TLS to a proxy, with a client certificate.
-use crate::certificates::Holder;
+use crate::certificates::{self, Holder};
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Dialer {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(folder.join("authority.pem")).map_err(|why| anyhow!("{why:?}"))?)?;
         let builder = ClientConfig::builder().with_root_certificates(roots);
-        let mut config = match holder.file() {
+        let mut config = match certificates::file(holder) {
             None => builder.with_no_client_auth(),
             Some(file) => {
                 let read = |why| anyhow!("the certificate {file}: {why:?}");

@@ -11,8 +11,10 @@
     reason = "test-only code: stopping at the first surprise is what a test is for"
 )]
 
+pub mod cases;
 pub mod certificates;
 pub mod ids;
+pub mod memory;
 pub mod proxy;
 pub mod runtime;
 pub mod send;

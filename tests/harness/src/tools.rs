@@ -2,11 +2,18 @@
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+
+/// The version of Envoy that is run unless [`ENVOY_VARIABLE`] names another.
+const ENVOY: &str = "1.40";
+
+/// Names the version of Envoy to run: `1.36.4` is the one that `cargo xtask` put into `target/tools/envoy-1.36.4`.
+const ENVOY_VARIABLE: &str = "SECURE_CALLBACKS_ENVOY";
 
 /// A proxy and its version: what the suites run every row against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProxyKind {
-    /// Envoy 1.40, from `target/tools`.
+    /// Envoy, from `target/tools`: 1.40, or what `SECURE_CALLBACKS_ENVOY` names.
     Envoy,
     /// Debian's own nginx, 1.22.1.
     NginxDebian,
@@ -24,18 +31,18 @@ impl ProxyKind {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Envoy => "envoy-1.40",
+            Self::Envoy => envoy_name(),
             Self::NginxDebian => "nginx-1.22.1",
             Self::NginxStable => "nginx-1.28.3",
         }
     }
 
     /// The version that the program must report: the nginx module loads into exactly one.
-    fn version(self) -> &'static str {
+    fn version(self) -> String {
         match self {
-            Self::Envoy => "/1.40.",
-            Self::NginxDebian => "nginx/1.22.1",
-            Self::NginxStable => "nginx/1.28.3",
+            Self::Envoy => other_envoy().map_or_else(|| format!("/{ENVOY}."), |version| format!("/{version}/")),
+            Self::NginxDebian => "nginx/1.22.1".into(),
+            Self::NginxStable => "nginx/1.28.3".into(),
         }
     }
 
@@ -44,6 +51,16 @@ impl ProxyKind {
     pub fn is_nginx(self) -> bool {
         self != Self::Envoy
     }
+}
+
+/// The version of Envoy that is asked for, where it is not [`ENVOY`].
+fn other_envoy() -> Option<String> {
+    std::env::var(ENVOY_VARIABLE).ok().filter(|version| !version.is_empty())
+}
+
+fn envoy_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| format!("envoy-{}", other_envoy().as_deref().unwrap_or(ENVOY)))
 }
 
 /// The repository's root.
@@ -71,7 +88,10 @@ pub struct Tools {
 /// The program alone, its version checked.
 pub fn program(kind: ProxyKind) -> Result<PathBuf> {
     let (path, version_flag) = match kind {
-        ProxyKind::Envoy => (target().join("tools/envoy/bin/envoy"), "--version"),
+        ProxyKind::Envoy => {
+            let home = other_envoy().map_or_else(|| "envoy".into(), |version| format!("envoy-{version}"));
+            (target().join("tools").join(home).join("bin/envoy"), "--version")
+        }
         ProxyKind::NginxDebian => (PathBuf::from("/usr/sbin/nginx"), "-v"),
         ProxyKind::NginxStable => (target().join("tools/nginx-1.28.3/sbin/nginx"), "-v"),
     };
@@ -80,7 +100,7 @@ pub fn program(kind: ProxyKind) -> Result<PathBuf> {
         output.with_context(|| format!("no {} at {}: run `cargo xtask build`", kind.name(), path.display()))?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    if !said.contains(kind.version()) {
+    if !said.contains(&kind.version()) {
         bail!("{} is not {}: it says {:?}", path.display(), kind.name(), said.trim());
     }
     Ok(path)

@@ -105,6 +105,16 @@ impl Proxy {
 
     /// An Envoy with these listeners, in `directory`.
     pub async fn envoy(directory: Directory, listeners: &[envoy::Listener], environment: &Environment) -> Result<Self> {
+        Self::envoy_logging(directory, listeners, environment, "wasm:warning").await
+    }
+
+    /// The same, with the log of some components at a level of their own: `wasm:trace`.
+    pub async fn envoy_logging(
+        directory: Directory,
+        listeners: &[envoy::Listener],
+        environment: &Environment,
+        levels: &str,
+    ) -> Result<Self> {
         let admin = free_port()?;
         let bootstrap = envoy::bootstrap(admin, &directory.path().join("access.log"), listeners);
         let config = directory.write("envoy.json", serde_json::to_vec_pretty(&bootstrap)?)?;
@@ -112,7 +122,8 @@ impl Proxy {
         command.arg("--config-path").arg(config).args(["--use-dynamic-base-id", "--concurrency", "2"]);
         // Without a name it does not ask for configurations by discovery, not even a file.
         command.args(["--service-node", "harness", "--service-cluster", "harness"]);
-        command.args(["--log-level", "warning", "--file-flush-interval-msec", "20", "--drain-time-s", "1"]);
+        command.args(["--log-level", "warning", "--component-log-level", levels]);
+        command.args(["--file-flush-interval-msec", "20", "--drain-time-s", "1"]);
         command.envs(environment.iter().cloned());
         let mut process = Process::start(command, &directory.path().join("error.log"))?;
         process.wait_until(|| is_live(admin)).await.context("starting envoy")?;

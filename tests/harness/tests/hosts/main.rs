@@ -13,10 +13,12 @@ mod bad_policies;
 mod common;
 mod configuration;
 mod connections;
+mod core_dumps;
 mod delivery;
 mod envoy;
 mod nginx;
 mod nginx_redirects;
+mod secrecy;
 
 use libtest_mimic::{Arguments, Trial};
 use secure_callbacks_harness::proxy;
@@ -37,6 +39,8 @@ fn main() {
         configuration::add(&stage, &mut tests);
         connections::add(&stage, &mut tests);
         delivery::add(&stage, &mut tests);
+        secrecy::add(&stage, &mut tests);
+        core_dumps::add(&stage, &mut tests);
         match kind {
             ProxyKind::Envoy => envoy::add(&stage, &mut tests),
             ProxyKind::NginxDebian | ProxyKind::NginxStable => {

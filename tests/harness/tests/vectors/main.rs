@@ -253,7 +253,15 @@ impl Stage {
     fn no_crash(&self, running: &Running) -> Result<()> {
         let log = running.proxy.log();
         // nginx: a worker that died, or a panic caught by the module; Envoy: a trap in the VM.
-        for sign in ["exited on signal", "panicked at", "[alert]", "[crit]", "wasm trap", "Uncaught RuntimeError"] {
+        for sign in [
+            "exited on signal",
+            "panicked at",
+            "a fault inside",
+            "[alert]",
+            "[crit]",
+            "wasm trap",
+            "Uncaught RuntimeError",
+        ] {
             ensure!(!log.contains(sign), "{}", line_with(&log, sign));
         }
         Ok(())

@@ -9,14 +9,6 @@
     reason = "test-only code: stopping at the first surprise is what a test is for"
 )]
 
-// The lines are those of the demo without containers, so that both tables say the same.
-#[path = "../../../../harness/src/bin/demo/cases.rs"]
-#[allow(dead_code, reason = "the demo compares at its own application")]
-mod cases;
-mod holders {
-    //! Whose certificate a line of the demo shows, under the name that the lines use.
-    pub(crate) use secure_callbacks_containers::certificates::Holder;
-}
 mod exchange;
 mod pour;
 mod rows;

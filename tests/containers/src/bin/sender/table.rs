@@ -1,10 +1,11 @@
 //! The demo's table over mutual TLS.
-use crate::{cases, now};
+use crate::{SECRET, now};
 use anyhow::Result;
 use secure_callbacks_containers::certificates::Holder;
 use secure_callbacks_containers::load::{PORT, Through};
 use secure_callbacks_containers::replies::Line;
 use secure_callbacks_containers::tls::Dialer;
+use secure_callbacks_harness::cases;
 use secure_callbacks_harness::ids;
 use secure_callbacks_harness::proxy::Ports;
 use secure_callbacks_harness::send::{self, Reply};
@@ -38,7 +39,7 @@ pub(crate) async fn run(through: Through) -> Result<Vec<Line>> {
         let holder = case.holder.unwrap_or(Holder::Sender);
         let ports = ports(through, holder).await?;
         let id = ids::unique();
-        let message = case.message(&format!("/callbacks/{id}"), now());
+        let message = case.message(&format!("/callbacks/{id}"), now(), SECRET);
         let accepted = case.expected.status == 200;
         let mut deliveries = usize::from(accepted);
         if case.replayed {

@@ -1,29 +1,12 @@
 //! Who holds which certificate in the demo's TLS half. All are made anew for each run, in `target/demo/tls/`.
 use anyhow::{Context, Result};
 use rcgen::DnType;
+use secure_callbacks_harness::cases::Holder;
 use secure_callbacks_harness::certificates::{Authority, Identity, Leaf};
 use secure_callbacks_harness::send::tls::{Client, SERVER_NAME, Version};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-
-/// Whose certificate a client shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holder {
-    /// The sender of callbacks.
-    Sender,
-    /// Somebody else with a certificate from the same authority.
-    OtherName,
-    /// Somebody with the sender's name in a certificate that the proxies' authority did not issue.
-    Stranger,
-    /// Somebody without a certificate.
-    Nobody,
-}
-
-impl Holder {
-    /// The subject of the sender's certificate.
-    pub(crate) const SENDER_SUBJECT: &str = "CN=callbacks.opentok.com,O=TokBox";
-}
 
 /// The certificates of one run.
 pub(crate) struct Holders {

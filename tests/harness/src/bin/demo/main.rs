@@ -11,13 +11,12 @@
     reason = "test-only code: stopping at the first surprise is what a test is for"
 )]
 
-mod cases;
 mod holders;
 mod site;
 
 use anyhow::{Result, bail};
-use cases::{Case, Expected};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use secure_callbacks_harness::cases::{self, Case};
 use secure_callbacks_harness::send::{self, Message, Reply};
 use secure_callbacks_harness::{ids, runtime};
 use secure_callbacks_support::{Sample, Token, sample};
@@ -102,7 +101,7 @@ async fn run(keep: bool) -> Result<bool> {
         for through in [Through::Envoy, Through::Nginx] {
             let seen = attempt(&site, through, &case).await?;
             checks += 2;
-            let (verdict, due) = (seen.verdict, case.due(through));
+            let (verdict, due) = (seen.verdict, due_words(&case, through));
             if verdict != due {
                 wrong.push(format!("{} through {}: {verdict} instead of {due}", case.name, through.name()));
             }
@@ -149,7 +148,7 @@ async fn run(keep: bool) -> Result<bool> {
 async fn attempt(site: &Site, through: Through, case: &Case) -> Result<Seen> {
     let id = ids::unique();
     let path = format!("/callbacks/{id}");
-    let message = case.message(&path, now());
+    let message = case.message(&path, now(), SECRET);
     let mut sendings = 1;
     if case.replayed {
         let first = deliver(site, through, case, &message).await?;
@@ -233,21 +232,13 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-impl Case {
-    /// What the table must say.
-    fn due(&self, through: Through) -> String {
-        if self.ended_by_tls {
-            return ENDED_BY_TLS.to_owned();
-        }
-        if self.ended_by_nginx && through == Through::Nginx {
-            return ENDED_BY_NGINX.to_owned();
-        }
-        format!("{} {}", self.expected.status, self.expected.code)
+/// What the table must say.
+fn due_words(case: &Case, through: Through) -> String {
+    if case.ended_by_tls {
+        return ENDED_BY_TLS.to_owned();
     }
-}
-
-impl Expected {
-    fn accepted(&self) -> bool {
-        self.status == 200
+    if case.ended_by_nginx && through == Through::Nginx {
+        return ENDED_BY_NGINX.to_owned();
     }
+    format!("{} {}", case.expected.status, case.expected.code)
 }

@@ -1,38 +1,80 @@
-//! What the demo sends: the sample callbacks, and each kind of forgery; then some of both over TLS.
-use crate::SECRET;
-use crate::holders::Holder;
-use secure_callbacks_harness::send::Message;
-use secure_callbacks_harness::upstream::Received;
+//! What the demo sends, with and without containers: the sample callbacks, and each kind of forgery; then some of both
+//! over TLS.
+use crate::send::Message;
+use crate::upstream::Received;
 use secure_callbacks_support::token::Algorithm;
 use secure_callbacks_support::{Framing, Sample, Token, sample};
 
+/// Whose certificate a client shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The sender of callbacks.
+    Sender,
+    /// Somebody else with a certificate from the same authority.
+    OtherName,
+    /// Somebody with the sender's name in a certificate that the proxies' authority did not issue.
+    Stranger,
+    /// Somebody without a certificate.
+    Nobody,
+}
+
+impl Holder {
+    /// The subject of the sender's certificate.
+    pub const SENDER_SUBJECT: &str = "CN=callbacks.opentok.com,O=TokBox";
+}
+
 /// The status and the code that are due.
-pub(crate) struct Expected {
-    pub(crate) status: u16,
-    pub(crate) code: &'static str,
+pub struct Expected {
+    /// The status.
+    pub status: u16,
+    /// The code; `-` where the filter is never asked.
+    pub code: &'static str,
+}
+
+impl Expected {
+    /// Whether it reaches the application.
+    #[must_use]
+    pub fn accepted(&self) -> bool {
+        self.status == 200
+    }
 }
 
 /// One line of the table.
-pub(crate) struct Case {
-    pub(crate) name: &'static str,
-    pub(crate) expected: Expected,
+pub struct Case {
+    /// Its name.
+    pub name: &'static str,
+    /// What is due.
+    pub expected: Expected,
     /// Whether the same callback was accepted just before.
-    pub(crate) replayed: bool,
+    pub replayed: bool,
     body: Vec<u8>,
     framing: Framing,
     token: Signing,
     /// Over TLS, with the certificate of this one; in the clear without.
-    pub(crate) holder: Option<Holder>,
+    pub holder: Option<Holder>,
     /// A subject that the sender claims in a header of its own.
     claimed_subject: Option<&'static str>,
     /// Whether the proxy's TLS ends it: the filter is never asked.
-    pub(crate) ended_by_tls: bool,
+    pub ended_by_tls: bool,
     /// Whether Nginx ends the connection by itself: it knows no trailers in HTTP/2.
-    pub(crate) ended_by_nginx: bool,
+    pub ended_by_nginx: bool,
 }
 
-/// Makes the token for the body that is sent, at the time that is now.
-type Signing = fn(&[u8], i64) -> Option<String>;
+/// Makes the token for the body that is sent.
+type Signing = fn(&[u8], Signer<'_>) -> Option<String>;
+
+/// The time that is now, and the account's secret.
+#[derive(Clone, Copy)]
+struct Signer<'s> {
+    now: i64,
+    secret: &'s str,
+}
+
+impl Signer<'_> {
+    fn shifted(self, seconds: i64) -> Self {
+        Self { now: self.now + seconds, ..self }
+    }
+}
 
 impl Case {
     fn new(name: &'static str, status: u16, code: &'static str, body: &[u8], token: Signing) -> Self {
@@ -80,9 +122,10 @@ impl Case {
         Self { body, ..self }
     }
 
-    /// The request, with a token as fresh as the case wants it.
-    pub(crate) fn message(&self, path: &str, now: i64) -> Message {
-        let token = (self.token)(&self.body, now);
+    /// The request, with a token as fresh as the case wants it, `secret` being the account's.
+    #[must_use]
+    pub fn message(&self, path: &str, now: i64, secret: &str) -> Message {
+        let token = (self.token)(&self.body, Signer { now, secret });
         let message = Message::post(path, &self.body, token.as_deref()).framed(self.framing);
         match self.claimed_subject {
             Some(subject) => message.header("X-SSL-Client-Subject-DN", subject),
@@ -93,7 +136,8 @@ impl Case {
 
 impl Case {
     /// Whether the application got the very body that was sent, and the subject of the very certificate.
-    pub(crate) fn is_untouched(&self, request: &Received) -> bool {
+    #[must_use]
+    pub fn is_untouched(&self, request: &Received) -> bool {
         let subject = (self.holder == Some(Holder::Sender)).then_some(Holder::SENDER_SUBJECT.as_bytes());
         let told = request.headers.all("x-ssl-client-subject-dn").filter(|value| !value.is_empty());
         request.body == self.body && told.eq(subject)
@@ -101,7 +145,8 @@ impl Case {
 }
 
 /// Every line of the table, in its order.
-pub(crate) fn all() -> Vec<Case> {
+#[must_use]
+pub fn all() -> Vec<Case> {
     let changed = || {
         let body = String::from_utf8_lossy(sample(Sample::Archive)).replace("\"available\"", "\"expired\"");
         body.into_bytes()
@@ -118,17 +163,17 @@ pub(crate) fn all() -> Vec<Case> {
         Case::accepted("session monitoring, HTTP/2", sample(Sample::Session)).framed(Framing::H2),
         Case::accepted("archive, chunked with trailers", sample(Sample::Archive)).framed(Framing::ChunkedTrailers),
         Case::forged("no token", "token_missing", |_, _| None),
-        Case::forged("signed with a wrong secret", "signature_invalid", |body, now| {
-            Some(Token::valid(body, now).secret("a-secret-that-is-not-the-accounts").sign())
+        Case::forged("signed with a wrong secret", "signature_invalid", |body, signer| {
+            Some(Token::valid(body, signer.now).secret("a-secret-that-is-not-the-accounts").sign())
         }),
-        Case::forged("algorithm none, no signature", "algorithm_not_allowed", |body, now| {
-            Some(valid(body, now).algorithm(Algorithm::None).sign())
+        Case::forged("algorithm none, no signature", "algorithm_not_allowed", |body, signer| {
+            Some(valid(body, signer).algorithm(Algorithm::None).sign())
         }),
-        Case::forged("algorithm HS512, right secret", "algorithm_not_allowed", |body, now| {
-            Some(valid(body, now).algorithm(Algorithm::HS512).sign())
+        Case::forged("algorithm HS512, right secret", "algorithm_not_allowed", |body, signer| {
+            Some(valid(body, signer).algorithm(Algorithm::HS512).sign())
         }),
-        Case::forged("algorithm RS256", "algorithm_not_allowed", |body, now| {
-            Some(valid(body, now).header("alg", "RS256").sign())
+        Case::forged("algorithm RS256", "algorithm_not_allowed", |body, signer| {
+            Some(valid(body, signer).header("alg", "RS256").sign())
         }),
         Case::forged("body changed", mismatch, other_body).body(changed()),
         Case::forged("body changed, behind trailers", mismatch, other_body)
@@ -139,10 +184,12 @@ pub(crate) fn all() -> Vec<Case> {
             .body(changed())
             .framed(Framing::H2Trailers),
         Case::forged("empty body under another's token", mismatch, other_body).body(Vec::new()),
-        Case::forged("stale: ten minutes old", "token_expired", |body, now| genuine(body, now - 600)),
-        Case::forged("from the future: one minute", "token_not_yet_valid", |body, now| genuine(body, now + 60)),
-        Case::forged("an unknown account", "account_unknown", |body, now| {
-            Some(valid(body, now).claim("api_key", "z9z9z9z").sign())
+        Case::forged("stale: ten minutes old", "token_expired", |body, signer| genuine(body, signer.shifted(-600))),
+        Case::forged("from the future: one minute", "token_not_yet_valid", |body, signer| {
+            genuine(body, signer.shifted(60))
+        }),
+        Case::forged("an unknown account", "account_unknown", |body, signer| {
+            Some(valid(body, signer).claim("api_key", "z9z9z9z").sign())
         }),
         Case::new("body too large", 413, "body_too_large", &too_large, genuine),
         Case { replayed: true, ..Case::forged("replayed: the same callback again", "replayed", genuine) },
@@ -159,15 +206,15 @@ pub(crate) fn all() -> Vec<Case> {
     ]
 }
 
-fn valid(body: &[u8], now: i64) -> Token {
-    Token::valid(body, now).secret(SECRET)
+fn valid(body: &[u8], signer: Signer<'_>) -> Token {
+    Token::valid(body, signer.now).secret(signer.secret)
 }
 
-fn genuine(body: &[u8], now: i64) -> Option<String> {
-    Some(valid(body, now).sign())
+fn genuine(body: &[u8], signer: Signer<'_>) -> Option<String> {
+    Some(valid(body, signer).sign())
 }
 
 /// A good token of another body.
-fn other_body(_: &[u8], now: i64) -> Option<String> {
-    genuine(sample(Sample::Archive), now)
+fn other_body(_: &[u8], signer: Signer<'_>) -> Option<String> {
+    genuine(sample(Sample::Archive), signer)
 }

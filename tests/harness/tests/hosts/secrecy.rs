@@ -1,0 +1,236 @@
+//! No token, no secret and no byte of a body in what operators get to see: logs and the admin interface.
+//! What memory holds is in `core_dumps`.
+use crate::common::{POLICY, Running, Stage, Test, now};
+use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::ids;
+use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy, nginx};
+use secure_callbacks_harness::runtime::wait;
+use secure_callbacks_harness::send::{self, Message};
+use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_support::{Framing, Token, nginx_block, token};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The variable that holds the secret, where it is from the environment.
+pub(crate) const VARIABLE: &str = "VIDEO_SECRET";
+
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
+    let kind = stage.kind;
+    tests.push(("talkative_logs_hold_nothing_secret".into(), Box::new(move || logs(kind))));
+    if kind.is_nginx() {
+        let name = "nginx_itself_logs_a_repeated_token_at_info";
+        tests.push((name.into(), Box::new(move || repeated_token(kind))));
+    }
+    // The newer nginx is built without debugging.
+    if kind != ProxyKind::NginxStable {
+        tests.push(("the_proxy_itself_logs_tokens_at_debug".into(), Box::new(move || debug(kind))));
+    }
+    if !kind.is_nginx() {
+        tests.push(("the_admin_interface_shows_text_secrets_alone".into(), Box::new(admin)));
+    }
+}
+
+/// How the policy names its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Environment,
+    File,
+    Text,
+}
+
+/// A proxy with a secret of its own, and marks that are nowhere else in the world.
+pub(crate) struct Site {
+    pub(crate) running: Running,
+    pub(crate) secret: String,
+    /// In every body.
+    pub(crate) body_mark: String,
+    /// In every token's header.
+    token_mark: String,
+    ports: Ports,
+}
+
+impl Site {
+    /// `level`: of nginx's log as its directive has it, of components of Envoy as its argument has it.
+    pub(crate) fn start(kind: ProxyKind, source: Source, level: &str) -> Result<Self> {
+        let filter = tools::find(kind)?.filter;
+        let secret = format!("signature-secret-{}", token::fresh_jti());
+        let running = wait(async {
+            let upstream = Upstream::start().await?;
+            let directory = Directory::new("secrecy")?;
+            let (reference, environment) = match source {
+                Source::Environment => (format!("env:{VARIABLE}"), vec![(VARIABLE.to_owned(), secret.clone())]),
+                Source::File => {
+                    directory.write("video.secret", &secret)?;
+                    ("file:video.secret".to_owned(), Vec::new())
+                }
+                Source::Text => (format!("text:{secret}"), Vec::new()),
+            };
+            let policy = json!({
+                "name": POLICY,
+                "accounts": [{ "api_key": token::API_KEY, "secrets": [reference] }],
+                "expose_reason": true,
+            });
+            let ports = Ports::new(kind)?;
+            let proxy = if kind.is_nginx() {
+                let listen = nginx::listen(kind, ports.http1, ports.http2);
+                let server = format!("server {{ {listen} location / {{ secure_callbacks {POLICY}; {PASS} }} }}");
+                let http = nginx::upstream(upstream.address()) + &nginx_block(POLICY, &policy) + &server;
+                let config = nginx::config(Some(&filter), &[], &http).replace("error.log notice", level);
+                Proxy::nginx(kind, directory, &config, &environment).await?
+            } else {
+                let filter = envoy::filter(&policy, envoy::Form::Struct, &[VARIABLE]);
+                let listener = envoy::Listener::new(ports.http1, upstream.address(), filter);
+                Proxy::envoy_logging(directory, &[listener], &environment, level).await?
+            };
+            Ok::<_, anyhow::Error>((Running { proxy, upstream }, ports))
+        })?;
+        let (running, ports) = running;
+        Ok(Self { running, secret, body_mark: ids::unique(), token_mark: token::fresh_jti(), ports })
+    }
+
+    /// What every token begins with: its header, which no other token in the world has.
+    pub(crate) fn token_head(&self) -> Result<String> {
+        let token = self.token(b"").sign();
+        Ok(token.split('.').next().context("a header")?.to_owned())
+    }
+
+    fn token(&self, body: &[u8]) -> Token {
+        Token::valid(body, now()).secret(self.secret.clone()).header("kid", self.token_mark.clone())
+    }
+
+    fn message(&self, number: usize) -> (Message, Token) {
+        let body = format!("{{\"mark\":\"{}\",\"number\":{number}}}", self.body_mark);
+        let token = self.token(body.as_bytes());
+        let path = format!("/callbacks/{}", ids::unique());
+        (Message::post(&path, body.as_bytes(), Some(&token.sign())), token)
+    }
+
+    /// Sends `count` callbacks one after the other: good ones, forged, replayed, late, cut off and of another's account.
+    pub(crate) fn send(&self, count: usize) -> Result<()> {
+        for number in 0..count {
+            let (mut message, token) = self.message(number);
+            let body = message.body();
+            let resigned = |token: Token| Message::post("/callbacks/again", &body, Some(&token.sign()));
+            let expected = match number % 8 {
+                3 => {
+                    message.chunks = vec![format!("{{\"forged\":\"{}\"}}", self.body_mark).into_bytes()];
+                    "payload_hash_mismatch"
+                }
+                4 => {
+                    ensure!(wait(send::send(self.ports, &message))?.status == 200, "the first sending");
+                    "replayed"
+                }
+                5 => {
+                    message = resigned(token.claim("iat", now() - 9_999));
+                    "token_expired"
+                }
+                6 => {
+                    message = resigned(token.secret("another-secret-of-forty-bytes-and-a-few"));
+                    "signature_invalid"
+                }
+                7 => {
+                    let sent = token.sign();
+                    message = Message::post("/callbacks/cut", &body, Some(sent.rsplit_once('.').context("a token")?.0));
+                    "token_malformed"
+                }
+                _ => "accepted",
+            };
+            let framing = [Framing::Length, Framing::Chunked, Framing::H2][number % 3];
+            let reply = wait(send::send(self.ports, &message.framed(framing)))?;
+            let code = reply.code().unwrap_or_else(|| "accepted".into());
+            ensure!(code == expected, "{code} instead of {expected}: {}", reply.status);
+        }
+        Ok(())
+    }
+
+    /// `text` holds nothing secret.
+    fn check(&self, what: &str, text: &str) -> Result<()> {
+        for (name, secret) in [("secret", &self.secret), ("token", &self.token_head()?), ("body", &self.body_mark)] {
+            let line = text.lines().find(|line| line.contains(secret.as_str()));
+            ensure!(line.is_none(), "{what} holds a {name}: {}", line.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn get(&self, path: &str) -> Result<String> {
+        let admin = self.running.proxy.admin().context("an admin port")?;
+        let mut ask = Message::post(path, b"", None).framed(Framing::None);
+        ask.method = "GET".into();
+        Ok(wait(send::send_to(admin, &ask))?.text())
+    }
+}
+
+const PASS: &str = "proxy_pass http://app;";
+
+/// At the level where the filter itself says all that it ever says: Envoy's `trace` for its Wasm component, nginx's
+/// `info`. (At `debug` either proxy writes whole header lines of its own, whatever filters it has.)
+fn logs(kind: ProxyKind) -> Result<()> {
+    let level = if kind.is_nginx() { "error.log info" } else { "wasm:trace" };
+    let site = Site::start(kind, Source::Environment, level)?;
+    site.send(24)?;
+    // Both logs are written after the answer.
+    std::thread::sleep(Duration::from_millis(500));
+    let (log, access) = (site.running.proxy.log(), site.running.proxy.access_log());
+    ensure!(access.lines().count() >= 24, "{} lines in the access log", access.lines().count());
+    for code in ["payload_hash_mismatch", "replayed", "token_expired", "signature_invalid", "token_malformed"] {
+        ensure!(log.contains(code) && access.contains(code), "no {code} in a log, so nothing was tested");
+    }
+    if !kind.is_nginx() {
+        ensure!(log.contains("[trace][wasm]"), "not talkative: {log}");
+    }
+    site.check("the log", &log)?;
+    site.check("the access log", &access)
+}
+
+/// Why `docs/operations.md` says to log at `notice`: nginx itself writes a second `Authorization` out.
+fn repeated_token(kind: ProxyKind) -> Result<()> {
+    for (level, told) in [("error.log info", true), ("error.log notice", false)] {
+        let site = Site::start(kind, Source::Environment, level)?;
+        let (mut message, token) = site.message(0);
+        message.headers.push(("authorization".into(), format!("Bearer {}", token.sign()).into_bytes()));
+        let reply = wait(send::send(site.ports, &message))?;
+        ensure!(reply.status == 400, "status {}", reply.status);
+        std::thread::sleep(Duration::from_millis(300));
+        let holds = site.running.proxy.log().contains(&site.token_head()?);
+        ensure!(holds == told, "{level}: the token is in the log: {holds}");
+    }
+    Ok(())
+}
+
+/// Why the page says to leave `debug` off.
+fn debug(kind: ProxyKind) -> Result<()> {
+    let site = Site::start(kind, Source::Environment, if kind.is_nginx() { "error.log debug" } else { "http:debug" })?;
+    site.send(3)?;
+    std::thread::sleep(Duration::from_millis(300));
+    ensure!(site.running.proxy.log().contains(&site.token_head()?), "no token: the page says too much");
+    Ok(())
+}
+
+/// A secret from the environment is nowhere; one in plain words is in the dump of the configuration, as
+/// `docs/configuration.md` warns.
+fn admin() -> Result<()> {
+    for source in [Source::Environment, Source::Text] {
+        let site = Site::start(ProxyKind::Envoy, source, "wasm:info")?;
+        site.send(8)?;
+        for path in
+            ["/config_dump?include_eds", "/server_info", "/stats", "/stats/prometheus", "/listeners", "/clusters"]
+        {
+            let page = site.get(path)?;
+            ensure!(page.len() > 20, "{path}: {page:?}");
+            if path.starts_with("/config_dump") {
+                let (reference, shown) = match source {
+                    Source::Environment => (format!("env:{VARIABLE}"), false),
+                    _ => (format!("text:{}", site.secret), true),
+                };
+                ensure!(page.contains(&reference), "{path} does not hold {reference}");
+                ensure!(page.contains(&site.secret) == shown, "{path}: the secret is shown: {}", !shown);
+            } else {
+                site.check(path, &page)?;
+            }
+        }
+        site.check("the log", &site.running.proxy.log())?;
+    }
+    Ok(())
+}
