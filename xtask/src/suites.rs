@@ -100,6 +100,7 @@ pub(crate) fn run(steps: &[Step]) -> bool {
             Step::Purity => report.plain("purity", purity::check),
             Step::Unit => {
                 report.tests("tests of the core, the filter and their support", &["test"]);
+                report.tests("allocations of the accept path", &["test", "-p", "secure-callbacks-micro", "--tests"]);
                 report.tests("tests of xtask", &["test", "-p", "xtask"]);
             }
             Step::Clippy => clippy(&mut report),
