@@ -75,12 +75,8 @@ fn now() -> UnixSeconds {
 /// One request.
 struct Request(Filter<Envoy>);
 
-impl Context for Request {
-    fn on_done(&mut self) -> bool {
-        self.0.done();
-        true
-    }
-}
+// The end of the stream is the drop of the filter: Envoy deletes the context then.
+impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
@@ -98,10 +94,6 @@ impl HttpContext for Request {
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         self.0.response_headers();
         Action::Continue
-    }
-
-    fn on_log(&mut self) {
-        self.0.done();
     }
 }
 

@@ -62,8 +62,7 @@ pub(crate) fn envoy_into(target: &Path, dist: &Path) -> Result<()> {
     wasm_cargo("build").arg("--release").arg("--target-dir").arg(target).portable(target, &WASM_FLAGS).shown()?;
     let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy.wasm");
     let module = fs::read(&made).map_err(|error| format!("cannot read {}: {error}", made.display()))?;
-    wasm::check_imports(&module)?;
-    place(&made, &dist.join("secure_callbacks.wasm"), start)
+    place(&wasm::finish(&module)?, &dist.join("secure_callbacks.wasm"), start)
 }
 
 /// A cargo command on the filter.
@@ -82,7 +81,8 @@ pub(crate) fn nginx_into(nginx: &Nginx, target: &Path, dist: &Path) -> Result<()
     nginx_cargo_in(nginx, "build", target).shown()?;
     let made = nginx_target(nginx, target).join("release/libsecure_callbacks_nginx.so");
     let directory = dist.join(format!("nginx-{}", nginx.version));
-    place(&made, &directory.join("ngx_http_secure_callbacks_module.so"), start)
+    let module = fs::read(&made).map_err(|error| format!("cannot read {}: {error}", made.display()))?;
+    place(&module, &directory.join("ngx_http_secure_callbacks_module.so"), start)
 }
 
 /// A cargo command on the module. Each version of nginx has a target directory of its own, because the bindings differ;
@@ -108,16 +108,16 @@ pub(crate) fn dist() -> PathBuf {
 }
 
 /// Puts what cargo made where people look for it.
-fn place(made: &Path, artifact: &Path, start: Instant) -> Result<()> {
+fn place(module: &[u8], artifact: &Path, start: Instant) -> Result<()> {
     let problem = |error: std::io::Error| format!("cannot write {}: {error}", artifact.display());
     if let Some(directory) = artifact.parent() {
         fs::create_dir_all(directory).map_err(problem)?;
     }
     // Renamed into place: a proxy that has the old file mapped keeps it whole.
     let aside = artifact.with_extension("new");
-    let size = fs::copy(made, &aside).map_err(|error| format!("cannot copy {}: {error}", made.display()))?;
+    fs::write(&aside, module).map_err(problem)?;
     fs::rename(&aside, artifact).map_err(problem)?;
-    println!("{}: {} KiB, {:.1} s", sh::short(artifact), size.div_ceil(1024), start.elapsed().as_secs_f32());
+    println!("{}: {} KiB, {:.1} s", sh::short(artifact), module.len().div_ceil(1024), start.elapsed().as_secs_f32());
     sh::flush();
     Ok(())
 }

@@ -1,124 +1,155 @@
-//! What the finished filter asks of its host. Envoy offers a clock, files and random numbers to any wasm module; ours
-//! imports none of them, and that is read from the artifact itself.
+//! The finished filter, as a wasm module: what it asks of its host, and what of it the host may call.
+
+use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
+use wasmparser::{BinaryReaderError, ExternalKind, Parser, Payload, TypeRef};
 
 use crate::sh::Result;
 
-/// What Rust's standard library asks for to read the environment (secrets), to print a panic and to seed its maps.
+/// What Rust's standard library asks for to read the environment (secrets), to print a panic and to seed its maps. Envoy
+/// offers a clock, files and random numbers to any wasm module too; ours imports none of them.
 const WASI_ALLOWED: [&str; 5] = ["environ_get", "environ_sizes_get", "fd_write", "proc_exit", "random_get"];
 
-/// The number of the section that lists imports.
-const IMPORT_SECTION: u64 = 2;
+/// The calls that the filter answers. The SDK exports every one there is, and Envoy makes each that it finds, on every
+/// request: into the sandbox and back for nothing.
+const CALLS: [&str; 13] = [
+    "_initialize",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    "proxy_on_delete",
+    "proxy_on_memory_allocate",
+    "proxy_on_request_body",
+    "proxy_on_request_headers",
+    "proxy_on_request_trailers",
+    "proxy_on_response_headers",
+    "proxy_on_tick",
+    "proxy_on_vm_start",
+    "malloc",
+];
 
-/// Checks the imports of a module.
-pub(crate) fn check_imports(module: &[u8]) -> Result<()> {
-    let imports = imports(module).ok_or("the filter is not a wasm module that can be read")?;
-    let unwanted = imports.iter().filter(|(module, name)| match module.as_str() {
-        "env" => !name.starts_with("proxy_"),
-        "wasi_snapshot_preview1" => !WASI_ALLOWED.contains(&name.as_str()),
-        _ => true,
-    });
-    let unwanted: Vec<_> = unwanted.map(|(module, name)| format!("{module}.{name}")).collect();
-    if unwanted.is_empty() {
-        return Ok(());
+/// Checks what a module imports and leaves it the exports that are of use.
+pub(crate) fn finish(module: &[u8]) -> Result<Vec<u8>> {
+    let unreadable = |error| format!("the filter is not a wasm module that can be read: {error}");
+    let unwanted = unwanted_imports(module).map_err(unreadable)?;
+    if !unwanted.is_empty() {
+        return Err(format!("the filter imports what it must not reach: {}", unwanted.join(", ")));
     }
-    Err(format!("the filter imports what it must not reach: {}", unwanted.join(", ")))
+    with_exports(module, &CALLS).map_err(unreadable)
 }
 
-/// The module and name of every imported function.
-fn imports(module: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut reader = Reader { rest: module.strip_prefix(b"\0asm\x01\0\0\0")? };
-    while !reader.rest.is_empty() {
-        let section = reader.number()?;
-        let size = reader.number()?;
-        let mut body = Reader { rest: reader.take(size)? };
-        if section != IMPORT_SECTION {
-            continue;
-        }
-        let mut imports = Vec::new();
-        for _ in 0..body.number()? {
-            imports.push((body.text()?, body.text()?));
-            // Only functions are expected. A memory or a table from outside would have another shape: not readable.
-            if body.number()? != 0 {
-                return None;
-            }
-            body.number()?;
-        }
-        return Some(imports);
-    }
-    Some(Vec::new())
-}
-
-/// The binary format, as far as needed: numbers in LEB128, and names that their length precedes.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for shift in (0..63).step_by(7) {
-            let (byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
+fn unwanted_imports(module: &[u8]) -> std::result::Result<Vec<String>, BinaryReaderError> {
+    let mut unwanted = Vec::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let Payload::ImportSection(imports) = payload? else { continue };
+        for import in imports.into_imports() {
+            let import = import?;
+            let allowed = match import.module {
+                "env" => import.name.starts_with("proxy_"),
+                "wasi_snapshot_preview1" => WASI_ALLOWED.contains(&import.name),
+                _ => false,
+            };
+            // A memory or a table from outside is nothing that a filter needs.
+            if !allowed || !matches!(import.ty, TypeRef::Func(_)) {
+                unwanted.push(format!("{}.{}", import.module, import.name));
             }
         }
-        None
     }
+    Ok(unwanted)
+}
 
-    fn take(&mut self, size: u64) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(usize::try_from(size).ok()?)?;
-        self.rest = rest;
-        Some(taken)
+/// The module, its memory and those of its functions that `names` has; all else as it is.
+fn with_exports(module: &[u8], names: &[&str]) -> std::result::Result<Vec<u8>, BinaryReaderError> {
+    let mut made = Module::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload?;
+        if let Payload::ExportSection(exports) = &payload {
+            let mut kept = ExportSection::new();
+            for export in exports.clone() {
+                let export = export?;
+                match export.kind {
+                    ExternalKind::Func if names.contains(&export.name) => {
+                        kept.export(export.name, ExportKind::Func, export.index);
+                    }
+                    ExternalKind::Memory => {
+                        kept.export(export.name, ExportKind::Memory, export.index);
+                    }
+                    _ => {}
+                }
+            }
+            made.section(&kept);
+        } else if let Some((id, range)) = payload.as_section() {
+            let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+            let data = module.get(place(range.start)..place(range.end)).unwrap_or_default();
+            made.section(&RawSection { id, data });
+        }
     }
-
-    fn text(&mut self) -> Option<String> {
-        let size = self.number()?;
-        String::from_utf8(self.take(size)?.to_vec()).ok()
-    }
+    Ok(made.finish())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wasm_encoder::{CodeSection, EntityType, Function, FunctionSection, ImportSection, TypeSection};
 
-    /// A module with one type and these imports of it.
-    fn module(imports: &[(&str, &str)]) -> Vec<u8> {
-        let small = |length: usize| u8::try_from(length).expect("short enough for one byte");
-        let mut body = vec![small(imports.len())];
+    /// A module with these imports and one function, exported under these names.
+    fn module(imports: &[(&str, &str)], exports: &[&str]) -> Vec<u8> {
+        let (mut types, mut imported, mut functions) =
+            (TypeSection::new(), ImportSection::new(), FunctionSection::new());
+        let (mut exported, mut code) = (ExportSection::new(), CodeSection::new());
+        types.ty().function([], []);
         for (module, name) in imports {
-            for text in [module, name] {
-                body.push(small(text.len()));
-                body.extend(text.bytes());
-            }
-            body.extend([0, 0]);
+            imported.import(module, name, EntityType::Function(0));
         }
-        let types = [1, 4, 1, 0x60, 0, 0];
-        // A size of two bytes, as compilers write it.
-        let size = [small(body.len() % 128) | 0x80, small(body.len() / 128)];
-        [b"\0asm\x01\0\0\0".as_slice(), &types, &[2], &size, &body].concat()
+        functions.function(0);
+        let own = u32::try_from(imports.len()).expect("few imports");
+        for name in exports {
+            exported.export(name, ExportKind::Func, own);
+        }
+        let mut nothing = Function::new([]);
+        nothing.instructions().end();
+        code.function(&nothing);
+        let mut module = Module::new();
+        module.section(&types).section(&imported).section(&functions).section(&exported).section(&code);
+        module.finish()
+    }
+
+    fn exports(module: &[u8]) -> Vec<String> {
+        let sections = Parser::new(0).parse_all(module).map(|payload| payload.expect("a module"));
+        let names = sections.filter_map(|payload| match payload {
+            Payload::ExportSection(exports) => Some(exports),
+            _ => None,
+        });
+        names.flatten().map(|export| export.expect("an export").name.to_owned()).collect()
     }
 
     #[test]
     fn only_the_proxy_and_little_of_wasi_may_be_imported() {
         let good = [("env", "proxy_log"), ("wasi_snapshot_preview1", "environ_get")];
-        assert_eq!(check_imports(&module(&good)), Ok(()));
+        assert!(finish(&module(&good, &[])).is_ok());
         for bad in [
             ("wasi_snapshot_preview1", "clock_time_get"),
             ("wasi_snapshot_preview1", "path_open"),
             ("env", "sin"),
             ("__wbindgen_placeholder__", "__wbindgen_throw"),
         ] {
-            let problem = check_imports(&module(&[good.as_slice(), &[bad]].concat())).unwrap_err();
+            let problem = finish(&module(&[good.as_slice(), &[bad]].concat(), &[])).unwrap_err();
             assert!(problem.ends_with(&format!(": {}.{}", bad.0, bad.1)), "{problem}");
         }
     }
 
     #[test]
+    fn only_calls_that_are_answered_stay() {
+        let all = module(&[("env", "proxy_log")], &["proxy_on_log", "proxy_on_tick", "proxy_on_response_body"]);
+        let finished = finish(&all).unwrap();
+        assert_eq!(exports(&finished), ["proxy_on_tick"]);
+        // The rest is the same, byte for byte.
+        assert_eq!(finished, module(&[("env", "proxy_log")], &["proxy_on_tick"]));
+    }
+
+    #[test]
     fn what_is_not_a_module_is_refused() {
-        let whole = module(&[("env", "proxy_log")]);
-        assert!(check_imports(b"not wasm").is_err());
-        assert!(check_imports(whole.get(..whole.len() - 1).unwrap()).is_err());
+        let whole = module(&[("env", "proxy_log")], &[]);
+        assert!(finish(b"not wasm").is_err());
+        assert!(finish(whole.get(..whole.len() - 1).unwrap()).is_err());
     }
 }
