@@ -1,5 +1,6 @@
 //! `cargo xtask`: the one entry for people and for CI. Each command sets up what it needs first.
 
+mod bench;
 mod build;
 mod code;
 mod docker;
@@ -29,6 +30,7 @@ cargo xtask <command>
   test [--only STEP]...  every suite; STEP is one of:
                          {steps}
   test --docker          the containers alone: the tables over mutual TLS, then the faults
+  bench [--quick]        what the check costs, beside what else could do it; `bench --help` says more
 
 Each command gets what it needs by itself; `setup` alone is only for doing that beforehand.
 ";
@@ -42,6 +44,7 @@ enum Command {
     Package(bool),
     Demo(Vec<String>),
     Test(Vec<suites::Step>),
+    Bench(Vec<String>),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +90,7 @@ fn run(command: Command) -> Result<bool> {
                 .shown()?;
         }
         Command::Test(steps) => return Ok(suites::run(&steps)),
+        Command::Bench(arguments) => bench::run(&arguments)?,
     }
     Ok(true)
 }
@@ -129,6 +133,7 @@ fn parse(mut line: lexopt::Parser) -> std::result::Result<Command, lexopt::Error
             }
             Command::Build(artifacts)
         }
+        "bench" => Command::Bench(line.raw_args()?.map(|value| value.to_string_lossy().into_owned()).collect()),
         "demo" => Command::Demo(line.raw_args()?.map(|value| value.to_string_lossy().into_owned()).collect()),
         "test" => {
             let mut steps = Vec::new();

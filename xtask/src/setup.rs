@@ -188,7 +188,10 @@ fn libclang_is_there() -> bool {
         let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
         names.into_iter().any(|name| {
             let name = name.to_string_lossy();
-            name.starts_with("libclang.so") || (name.starts_with("libclang-") && name.contains(".so"))
+            // `libclang-cpp.so` is another library, which comes along with LLVM.
+            let numbered =
+                name.strip_prefix("libclang-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            name.starts_with("libclang.so") || (numbered && name.contains(".so"))
         })
     };
     let below = |parent: &str, last: &str| {

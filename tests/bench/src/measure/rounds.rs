@@ -1,0 +1,109 @@
+//! CPU time for one callback: in each round every row has its turn with every case, always in another order, so that a
+//! slow moment of the machine falls on all.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use tokio::runtime::Runtime;
+
+use super::{cpu, median, plan};
+use crate::load::full_speed::{self, Target, WARM_UP};
+use crate::load::requests::{self, Kind};
+use crate::peers::{Instance, Site};
+use crate::results::{Case, Cost, Sent, Transport};
+
+/// One row with one case.
+struct Cell<'i> {
+    instance: &'i Instance,
+    case: Case,
+    samples: Vec<Sample>,
+}
+
+struct Sample {
+    proxy_us: f64,
+    helper_us: f64,
+    per_second: f64,
+}
+
+/// Takes the rounds, after one that only warms up.
+pub(crate) fn run(
+    runtime: &Runtime,
+    instances: &[Instance],
+    site: &Site,
+    rounds: usize,
+    quick: bool,
+) -> Result<Vec<Cost>> {
+    // By case first: what is compared runs close together.
+    let mut cells = BTreeMap::<Case, Vec<Cell<'_>>>::new();
+    for instance in instances {
+        for case in plan::cases(&instance.peer, quick) {
+            cells.entry(case).or_default().push(Cell { instance, case, samples: Vec::new() });
+        }
+    }
+    let start = Instant::now();
+    for round in 0..=rounds {
+        for cells in cells.values_mut() {
+            let turn = round % cells.len().max(1);
+            cells.rotate_left(turn);
+            for cell in cells.iter_mut() {
+                let peer = cell.instance.peer;
+                let sample = cell.measure(runtime, site, quick);
+                let sample = sample.with_context(|| format!("{} {}, {}", peer.host.title(), peer.name, cell.case))?;
+                if round > 0 {
+                    cell.samples.push(sample);
+                }
+            }
+            cells.rotate_right(turn);
+        }
+        let each = start.elapsed() / u32::try_from(round + 1).unwrap_or(u32::MAX);
+        let left = each * u32::try_from(rounds - round).unwrap_or(0);
+        println!("[cost {round}/{rounds}] about {} s left", left.as_secs());
+    }
+    Ok(cells.into_values().flatten().map(Cell::into_cost).collect())
+}
+
+impl Cell<'_> {
+    fn measure(&self, runtime: &Runtime, site: &Site, quick: bool) -> Result<Sample> {
+        let Self { instance, case, .. } = self;
+        let (kind, status) = match case.sent {
+            Sent::Genuine => (Kind::Good, 200),
+            Sent::Forged => (Kind::Forged, 401),
+        };
+        let target = match case.transport {
+            Transport::Http1 => Target::Http1(instance.http1),
+            Transport::Http2 => Target::Http2(instance.http2),
+            Transport::MutualTls => Target::Tls(instance.tls, Rc::clone(&site.certificates.client)),
+        };
+        let count = plan::count(&instance.peer, *case, quick);
+        let callbacks = requests::make(WARM_UP + count, &requests::body(case.body_bytes), kind);
+        let used = || Ok((cpu::nanoseconds(&instance.proxy_pids())?, cpu::nanoseconds(&instance.helper_pids())?));
+        let (before, elapsed) = runtime.block_on(full_speed::send(&target, callbacks, status, used))?;
+        let after = used()?;
+        let each = |before: u64, after: u64| (after - before) as f64 / 1e3 / count as f64;
+        Ok(Sample {
+            proxy_us: each(before.0, after.0),
+            helper_us: each(before.1, after.1),
+            per_second: count as f64 / elapsed.as_secs_f64(),
+        })
+    }
+
+    fn into_cost(self) -> Cost {
+        let peer = self.instance.peer;
+        let of = |what: fn(&Sample) -> f64| self.samples.iter().map(what).collect::<Vec<_>>();
+        let rounds_us = of(|sample| sample.proxy_us + sample.helper_us);
+        Cost {
+            host: peer.host.name(),
+            row: peer.name,
+            title: peer.title,
+            looks_at: peer.looks_at,
+            case: self.case,
+            proxy_us: median(of(|sample| sample.proxy_us)),
+            helper_us: median(of(|sample| sample.helper_us)),
+            total_us: median(rounds_us.clone()),
+            per_second: median(of(|sample| sample.per_second)),
+            rounds_us,
+        }
+    }
+}
