@@ -5,8 +5,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::measure::median;
-
 /// What was sent, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Case {
@@ -73,13 +71,15 @@ pub(crate) struct Cost {
     pub(crate) title: &'static str,
     pub(crate) looks_at: &'static str,
     pub(crate) case: Case,
-    /// Medians over the rounds: the proxy, the program beside it, both together.
+    /// Medians over the quieter half of the rounds: the proxy, the program beside it, both together.
     pub(crate) proxy_us: f64,
     pub(crate) helper_us: f64,
     pub(crate) total_us: f64,
     pub(crate) per_second: f64,
-    /// `total_us` of each round. The same place is the same round in every row.
+    /// `total_us` of each round.
     pub(crate) rounds_us: Vec<f64>,
+    /// How much of its time in each round the proxy was ready and waited for its core, from 0 to 1.
+    pub(crate) rounds_waited: Vec<f64>,
 }
 
 /// Latency at a constant rate; without figures where the row can't keep up with it.
@@ -89,7 +89,7 @@ pub(crate) struct Latency {
     pub(crate) row: &'static str,
     pub(crate) title: &'static str,
     pub(crate) rate_per_second: f64,
-    /// Medians over the rounds of each round's own percentile.
+    /// Medians over the quieter half of the rounds of each round's own percentile.
     pub(crate) p50_us: Option<f64>,
     pub(crate) p99_us: Option<f64>,
     pub(crate) p999_us: Option<f64>,
@@ -121,9 +121,9 @@ pub(crate) struct About {
     pub(crate) versions: Vec<(String, String)>,
     pub(crate) rounds: usize,
     pub(crate) replay_capacity: u32,
-    /// SHA-256 of 1 MiB, natively, in this run.
+    /// CPU time for SHA-256 of 1 MiB, natively, on the core of the proxies; the median over the rounds.
     pub(crate) sha256_mib_us: f64,
-    /// How much of its core a busy loop got, before the run.
+    /// How much of the proxies' core a busy loop got; the median over the rounds.
     pub(crate) core_share: f64,
 }
 
@@ -152,11 +152,9 @@ impl Results {
         self.footprints.iter().find(|footprint| footprint.host == host && footprint.row == row)
     }
 
-    /// What a row costs over another in the same case: the median of the differences within each round, so that a slow
-    /// moment of the machine falls on both.
+    /// What a row costs over another in the same case.
     pub(crate) fn difference(&self, host: &str, row: &str, base: &str, case: Case) -> Option<f64> {
-        let (row, base) = (self.cost(host, row, case)?, self.cost(host, base, case)?);
-        Some(median(row.rounds_us.iter().zip(&base.rounds_us).map(|(row, base)| row - base).collect()))
+        Some(self.cost(host, row, case)?.total_us - self.cost(host, base, case)?.total_us)
     }
 
     /// What a row adds to the plain proxy.

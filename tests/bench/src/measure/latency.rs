@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{median, percentile};
+use super::cpu::Time;
+use super::{median, percentile, quieter};
 use crate::load::requests::{self, Kind};
 use crate::load::steady;
 use crate::peers::Instance;
@@ -31,16 +32,20 @@ pub(crate) fn run(instances: &[Instance], costs: &[Cost], quick: bool) -> Result
                 continue;
             }
             let callbacks = requests::make((*rate * seconds) as usize, &body, Kind::Good);
+            let before = Time::of(&instance.proxy_pids())?;
             let latencies = steady::send(instance.http1, &callbacks, *rate)
                 .with_context(|| format!("{} {} at a constant rate", instance.peer.host.title(), instance.peer.name))?;
             let micros: Vec<_> = latencies.iter().map(|latency| latency.as_secs_f64() * 1e6).collect();
-            found.push([0.5, 0.99, 0.999].map(|part| percentile(micros.clone(), part)));
+            let waited = Time::of(&instance.proxy_pids())?.since(before).share_waited();
+            found.push((waited, [0.5, 0.99, 0.999].map(|part| percentile(micros.clone(), part))));
         }
         println!("[latency {}/{rounds}]", round + 1);
     }
     let latencies = rows.into_iter().map(|(instance, rate, _, found)| {
-        let of = |what: fn(&[f64; 3]) -> f64| found.iter().map(what).collect::<Vec<_>>();
-        let middle = |what| (!found.is_empty()).then(|| median(of(what)));
+        let quiet = quieter(&found, |(waited, _)| *waited);
+        let middle = |what: fn(&[f64; 3]) -> f64| {
+            (!quiet.is_empty()).then(|| median(quiet.iter().map(|(_, percentiles)| what(percentiles)).collect()))
+        };
         Latency {
             host: instance.peer.host.name(),
             row: instance.peer.name,
@@ -49,7 +54,7 @@ pub(crate) fn run(instances: &[Instance], costs: &[Cost], quick: bool) -> Result
             p50_us: middle(|[p50, _, _]| *p50),
             p99_us: middle(|[_, p99, _]| *p99),
             p999_us: middle(|[_, _, p999]| *p999),
-            rounds_p99_us: of(|[_, p99, _]| *p99),
+            rounds_p99_us: found.iter().map(|(_, [_, p99, _])| *p99).collect(),
         }
     });
     Ok(latencies.collect())

@@ -5,12 +5,12 @@ use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use sha2::{Digest, Sha256};
 
-use super::{cpu, median};
 use crate::results::About;
 
 /// Takes all cores but the first for this program, and returns that one, for the proxies. `None` on a single core.
@@ -67,29 +67,51 @@ pub(crate) fn about(replay_capacity: u32) -> Result<About> {
         ],
         rounds: 0,
         replay_capacity,
-        sha256_mib_us: sha256_mib_us(),
-        core_share: core_share()?,
+        sha256_mib_us: 0.0,
+        core_share: 0.0,
     })
 }
 
-/// SHA-256 of 1 MiB by the crate that ours uses, natively.
-fn sha256_mib_us() -> f64 {
-    let body = vec![0x5a_u8; 1 << 20];
-    let times = (0..21).map(|_| {
-        let start = Instant::now();
-        black_box(Sha256::digest(black_box(&body)));
-        start.elapsed().as_secs_f64() * 1e6
-    });
-    median(times.collect())
+/// How fast the proxies' core is at this moment.
+#[derive(Clone, Copy)]
+pub(crate) struct Speed {
+    /// CPU time for SHA-256 of 1 MiB by the crate that ours uses, natively.
+    pub(crate) sha256_mib_us: f64,
+    /// How much CPU time a busy loop gets for its wall time: less than all of it where others use the machine.
+    pub(crate) core_share: f64,
 }
 
-/// How much CPU time a busy loop gets for its wall time: less than all of it where others use the machine.
-fn core_share() -> Result<f64> {
-    let pid = i32::try_from(std::process::id()).context("a process id")?;
-    let (start, before) = (Instant::now(), cpu::nanoseconds(&[pid])?);
-    while start.elapsed() < Duration::from_millis(300) {
-        black_box(start.elapsed());
-    }
-    let used = Duration::from_nanos(cpu::nanoseconds(&[pid])? - before);
-    Ok((used.as_secs_f64() / start.elapsed().as_secs_f64()).min(1.0))
+/// Takes the speed on the core of the proxies.
+pub(crate) fn speed(core: Option<usize>) -> Result<Speed> {
+    std::thread::spawn(move || {
+        if let Some(core) = core {
+            let mut cores = CpuSet::new();
+            cores.set(core);
+            sched_setaffinity(None, &cores)?;
+        }
+        let (start, before) = (Instant::now(), thread_time());
+        while start.elapsed() < Duration::from_millis(60) {
+            black_box(start.elapsed());
+        }
+        let core_share = (thread_time() - before).as_secs_f64() / start.elapsed().as_secs_f64();
+
+        let body = vec![0x5a_u8; 1 << 20];
+        let before = thread_time();
+        for _ in 0..SHA256_ROUNDS {
+            black_box(Sha256::digest(black_box(&body)));
+        }
+        let sha256_mib_us = (thread_time() - before).as_secs_f64() * 1e6 / f64::from(SHA256_ROUNDS);
+        Ok(Speed { sha256_mib_us, core_share: core_share.min(1.0) })
+    })
+    .join()
+    .map_err(|_| anyhow!("the thread that takes the speed stopped"))?
+}
+
+/// Bodies of 1 MiB that are hashed at once.
+const SHA256_ROUNDS: u32 = 16;
+
+/// CPU time of this thread. (Its `schedstat` is as old as the last tick while it runs.)
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

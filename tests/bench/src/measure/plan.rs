@@ -26,14 +26,14 @@ pub(crate) fn has_tls(peer: &Peer) -> bool {
     peer.host != Host::Application && (peer.is_plain() || peer.is_ours())
 }
 
-/// How many callbacks of a case one round sends to a row: enough for a tenth of a second or more.
+/// How many callbacks of a case one round sends to a row.
 pub(crate) fn count(peer: &Peer, case: Case, quick: bool) -> usize {
     let count = match case.body_bytes {
-        bytes if bytes >= 1 << 20 => 64,
-        bytes if bytes >= 64 << 10 => 500,
-        _ if matches!(peer.helper, Some(Helper::Application { .. })) => 800,
-        _ if case.sent == Sent::Forged => 2000,
-        _ => 3000,
+        bytes if bytes >= 1 << 20 => 40,
+        bytes if bytes >= 64 << 10 => 250,
+        _ if matches!(peer.helper, Some(Helper::Application { .. })) => 600,
+        _ if case.sent == Sent::Forged => 1000,
+        _ => 1500,
     };
     if quick { count / 2 } else { count }
 }

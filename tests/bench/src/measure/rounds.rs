@@ -8,11 +8,15 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use super::{cpu, median, plan};
+use super::machine::{self, Speed};
+use super::{cpu::Time, median, plan, quieter};
 use crate::load::full_speed::{self, Target, WARM_UP};
 use crate::load::requests::{self, Kind};
-use crate::peers::{Instance, Site};
+use crate::peers::{Host, Instance, Site};
 use crate::results::{Case, Cost, Sent, Transport};
+
+/// How many rounds' worth of callbacks Envoy gets in the round that warms up.
+const WASM_WARM_UP: usize = 4;
 
 /// One row with one case.
 struct Cell<'i> {
@@ -25,6 +29,8 @@ struct Sample {
     proxy_us: f64,
     helper_us: f64,
     per_second: f64,
+    /// How much of its time the proxy waited for its core.
+    waited: f64,
 }
 
 /// Takes the rounds, after one that only warms up.
@@ -34,7 +40,7 @@ pub(crate) fn run(
     site: &Site,
     rounds: usize,
     quick: bool,
-) -> Result<Vec<Cost>> {
+) -> Result<(Vec<Cost>, Vec<Speed>)> {
     // By case first: what is compared runs close together.
     let mut cells = BTreeMap::<Case, Vec<Cell<'_>>>::new();
     for instance in instances {
@@ -43,13 +49,17 @@ pub(crate) fn run(
         }
     }
     let start = Instant::now();
+    let mut speeds = Vec::new();
     for round in 0..=rounds {
+        speeds.push(machine::speed(site.pinned)?);
         for cells in cells.values_mut() {
             let turn = round % cells.len().max(1);
             cells.rotate_left(turn);
             for cell in cells.iter_mut() {
                 let peer = cell.instance.peer;
-                let sample = cell.measure(runtime, site, quick);
+                // The engine under a wasm filter compiles in steps, as it is used.
+                let repeat = if round == 0 && peer.host == Host::Envoy { WASM_WARM_UP } else { 1 };
+                let sample = cell.measure(runtime, site, repeat * plan::count(&peer, cell.case, quick));
                 let sample = sample.with_context(|| format!("{} {}, {}", peer.host.title(), peer.name, cell.case))?;
                 if round > 0 {
                     cell.samples.push(sample);
@@ -61,11 +71,11 @@ pub(crate) fn run(
         let left = each * u32::try_from(rounds - round).unwrap_or(0);
         println!("[cost {round}/{rounds}] about {} s left", left.as_secs());
     }
-    Ok(cells.into_values().flatten().map(Cell::into_cost).collect())
+    Ok((cells.into_values().flatten().map(Cell::into_cost).collect(), speeds))
 }
 
 impl Cell<'_> {
-    fn measure(&self, runtime: &Runtime, site: &Site, quick: bool) -> Result<Sample> {
+    fn measure(&self, runtime: &Runtime, site: &Site, count: usize) -> Result<Sample> {
         let Self { instance, case, .. } = self;
         let (kind, status) = match case.sent {
             Sent::Genuine => (Kind::Good, 200),
@@ -76,34 +86,37 @@ impl Cell<'_> {
             Transport::Http2 => Target::Http2(instance.http2),
             Transport::MutualTls => Target::Tls(instance.tls, Rc::clone(&site.certificates.client)),
         };
-        let count = plan::count(&instance.peer, *case, quick);
         let callbacks = requests::make(WARM_UP + count, &requests::body(case.body_bytes), kind);
-        let used = || Ok((cpu::nanoseconds(&instance.proxy_pids())?, cpu::nanoseconds(&instance.helper_pids())?));
+        let used = || Ok((Time::of(&instance.proxy_pids())?, Time::of(&instance.helper_pids())?));
         let (before, elapsed) = runtime.block_on(full_speed::send(&target, callbacks, status, used))?;
         let after = used()?;
-        let each = |before: u64, after: u64| (after - before) as f64 / 1e3 / count as f64;
+        let (proxy, helper) = (after.0.since(before.0), after.1.since(before.1));
+        let each = |time: Time| time.ran as f64 / 1e3 / count as f64;
         Ok(Sample {
-            proxy_us: each(before.0, after.0),
-            helper_us: each(before.1, after.1),
+            proxy_us: each(proxy),
+            helper_us: each(helper),
             per_second: count as f64 / elapsed.as_secs_f64(),
+            waited: proxy.share_waited(),
         })
     }
 
     fn into_cost(self) -> Cost {
         let peer = self.instance.peer;
-        let of = |what: fn(&Sample) -> f64| self.samples.iter().map(what).collect::<Vec<_>>();
-        let rounds_us = of(|sample| sample.proxy_us + sample.helper_us);
+        let all = |what: fn(&Sample) -> f64| self.samples.iter().map(what).collect::<Vec<_>>();
+        let quiet = quieter(&self.samples, |sample| sample.waited);
+        let of = |what: fn(&Sample) -> f64| median(quiet.iter().map(|sample| what(sample)).collect());
         Cost {
             host: peer.host.name(),
             row: peer.name,
             title: peer.title,
             looks_at: peer.looks_at,
             case: self.case,
-            proxy_us: median(of(|sample| sample.proxy_us)),
-            helper_us: median(of(|sample| sample.helper_us)),
-            total_us: median(rounds_us.clone()),
-            per_second: median(of(|sample| sample.per_second)),
-            rounds_us,
+            proxy_us: of(|sample| sample.proxy_us),
+            helper_us: of(|sample| sample.helper_us),
+            total_us: of(|sample| sample.proxy_us + sample.helper_us),
+            per_second: of(|sample| sample.per_second),
+            rounds_us: all(|sample| sample.proxy_us + sample.helper_us),
+            rounds_waited: all(|sample| sample.waited),
         }
     }
 }

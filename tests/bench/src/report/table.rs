@@ -12,18 +12,25 @@ pub(crate) struct Sheet {
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// Prints all tables.
-pub(crate) fn terminal(results: &Results) {
-    for sheet in tables(results) {
+impl Sheet {
+    /// Prints it.
+    pub(crate) fn print(self) {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_FULL_CONDENSED).set_header(&sheet.header);
-        for row in sheet.rows {
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_header(&self.header);
+        for row in self.rows {
             table.add_row(row);
         }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        println!("{}\n{table}\n", sheet.title);
+        println!("{}\n{table}\n", self.title);
+    }
+}
+
+/// Prints all tables.
+pub(crate) fn terminal(results: &Results) {
+    for sheet in tables(results) {
+        sheet.print();
     }
     for (row, reason) in &results.skipped {
         println!("skipped: {row}: {reason}");
