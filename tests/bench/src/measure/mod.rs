@@ -35,9 +35,8 @@ pub(crate) fn run(options: &Options) -> Result<Results> {
     }
     println!("{} rows, each seen to accept and to refuse as it should", instances.len());
 
-    let rounds = if options.quick { 3 } else { 21 };
-    let (costs, speeds) = rounds::run(&runtime, &instances, &site, rounds, options.quick)?;
-    about.rounds = rounds;
+    let (costs, speeds) = rounds::run(&runtime, &instances, &site, options.quick)?;
+    about.rounds = speeds.len();
     about.sha256_mib_us = median(speeds.iter().map(|speed| speed.sha256_mib_us).collect());
     about.core_share = median(speeds.iter().map(|speed| speed.core_share).collect());
     println!(

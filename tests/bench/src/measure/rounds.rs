@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
@@ -33,14 +33,26 @@ struct Sample {
     waited: f64,
 }
 
-/// Takes the rounds, after one that only warms up.
+/// Rounds at most.
+const MOST: usize = 21;
+
+/// Rounds at most in a quick run.
+const MOST_QUICK: usize = 3;
+
+/// Rounds that are taken however long they last.
+const LEAST: usize = 5;
+
+/// After this time the round under way is the last: a machine that others use too takes several times as long.
+const ENOUGH: Duration = Duration::from_secs(7 * 60);
+
+/// Takes the rounds, after one that only warms up. The speed of the machine is taken in each.
 pub(crate) fn run(
     runtime: &Runtime,
     instances: &[Instance],
     site: &Site,
-    rounds: usize,
     quick: bool,
 ) -> Result<(Vec<Cost>, Vec<Speed>)> {
+    let most = if quick { MOST_QUICK } else { MOST };
     // By case first: what is compared runs close together.
     let mut cells = BTreeMap::<Case, Vec<Cell<'_>>>::new();
     for instance in instances {
@@ -50,8 +62,14 @@ pub(crate) fn run(
     }
     let start = Instant::now();
     let mut speeds = Vec::new();
-    for round in 0..=rounds {
-        speeds.push(machine::speed(site.pinned)?);
+    for round in 0..=most {
+        if round > LEAST && start.elapsed() > ENOUGH {
+            break;
+        }
+        let speed = machine::speed(site.pinned)?;
+        if round > 0 {
+            speeds.push(speed);
+        }
         for cells in cells.values_mut() {
             let turn = round % cells.len().max(1);
             cells.rotate_left(turn);
@@ -68,8 +86,9 @@ pub(crate) fn run(
             cells.rotate_right(turn);
         }
         let each = start.elapsed() / u32::try_from(round + 1).unwrap_or(u32::MAX);
-        let left = each * u32::try_from(rounds - round).unwrap_or(0);
-        println!("[cost {round}/{rounds}] about {} s left", left.as_secs());
+        let left = each * u32::try_from(most - round).unwrap_or(0);
+        let left = left.min(ENOUGH.saturating_sub(start.elapsed()).max(each * u32::from(round < LEAST)));
+        println!("[cost {round}/{most}] at most {} s left", left.as_secs());
     }
     Ok((cells.into_values().flatten().map(Cell::into_cost).collect(), speeds))
 }

@@ -77,7 +77,7 @@ fn refused(results: &Results) -> Chart {
             label: cost.title.into(),
             is_ours: cost.row == "ours",
             value: cost.total_us,
-            beside: cost.helper_us,
+            beside: if host == Host::Application { 0.0 } else { cost.helper_us },
             text: format!("{:.1} µs", cost.total_us),
         });
         let plain = results.cost(host.name(), "plain", Case::COMMON).map_or(0.0, |cost| cost.total_us);
@@ -119,12 +119,15 @@ fn bodies(results: &Results) -> Chart {
         let bars = rows.filter(|cost| cost.case == Case::sized(cost.case.body_bytes)).filter_map(|cost| {
             let added = results.added(host.name(), "ours", cost.case)?;
             let per_kib = added / (cost.case.body_bytes as f64 / 1024.0);
+            // The fixed part of the cost outweighs a small body.
+            let per_kib =
+                if cost.case.body_bytes < 64 << 10 { String::new() } else { format!(" ({per_kib:.2} a KiB)") };
             Some(Bar {
                 label: cost.case.to_string(),
                 is_ours: true,
                 value: added,
                 beside: 0.0,
-                text: format!("{added:+.1} µs, {per_kib:.2} for each KiB"),
+                text: format!("{added:+.1} µs{per_kib}"),
             })
         });
         (host.title().to_owned(), bars.collect())
@@ -143,10 +146,15 @@ impl Chart {
     /// Writes it into `directory`.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
         let lines: usize = self.groups.iter().map(|(_, bars)| bars.len() + 1).sum();
+        let lines = lines + usize::from(self.has_beside());
         let height = 56 + u32::try_from(lines)? * STEP.unsigned_abs();
         let path = directory.join(self.file);
         let area = SVGBackend::new(&path, (WIDTH, height)).into_drawing_area();
         self.draw(&area).map_err(|problem| anyhow!("drawing {}: {problem}", self.file))
+    }
+
+    fn has_beside(&self) -> bool {
+        self.groups.iter().flat_map(|(_, bars)| bars).any(|bar| bar.beside > 0.0)
     }
 
     fn draw(&self, area: &Area<'_>) -> Result<(), Problem> {
@@ -176,6 +184,13 @@ impl Chart {
                 area.draw(&Text::new(bar.text.clone(), (end(bar.value) + 8, middle), style(14, HPos::Left)))?;
                 top += STEP;
             }
+        }
+        if self.has_beside() {
+            let middle = top + STEP / 2;
+            let sample = [(16, middle - BAR / 2), (16 + BAR, middle + BAR / 2)];
+            area.draw(&Rectangle::new(sample, BESIDE.filled()))?;
+            let words = "the part of the program that the proxy asks";
+            area.draw(&Text::new(words, (24 + BAR, middle), style(14, HPos::Left)))?;
         }
         area.present()
     }
