@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::send::tls::Client;
 use tokio::net::TcpStream;
 
 use super::{Checks, Helper, Instance, Site};
 use crate::load::http1::Connection;
 use crate::load::requests::{self, Kind};
+use crate::results::Case;
 
 /// Sends one callback of each kind, over plain HTTP/1.1, and over TLS where the row has it.
 pub(crate) async fn check(instance: &Instance, site: &Site, with_tls: bool) -> Result<()> {
@@ -41,7 +42,8 @@ pub(crate) async fn check(instance: &Instance, site: &Site, with_tls: bool) -> R
 }
 
 async fn send(address: SocketAddr, client: Option<&Client>, kind: Kind) -> Result<u16> {
-    let callback = requests::make(1, &requests::body(228), kind).pop().unwrap_or_else(|| unreachable!());
+    let body = requests::body(Case::COMMON.body_bytes);
+    let callback = requests::make(1, &body, kind).pop().context("no callback")?;
     let reply = match client {
         Some(client) => Connection::over(client.open(address, b"http/1.1").await?.stream).exchange(&callback).await?,
         None => Connection::over(TcpStream::connect(address).await?).exchange(&callback).await?,
