@@ -31,6 +31,8 @@ const METHOD: &str = "\
 - **Latency** is taken at a constant rate, half of the plain proxy's top rate, and counts from the moment at which the
   callback was due, so waiting counts. A row whose own top rate is not above that has no figure.
 - **Top rate** is what one core for the proxy and the rest for sender and application gave.
+- Envoy closes a connection on which it refuses before the whole request is read: in its figures for refusing, with every
+  filter, there is a new connection for each callback. Nginx keeps it.
 - Before a row is timed it is seen to forward what is good and to refuse what it promises to refuse.
 - The configurations are in [`tests/bench/peers`](../tests/bench/peers). Where rows check less than ours, the column *looks
   at* says so. njs of this version has no handler in the access phase: its row checks in `js_content` and redirects inside
