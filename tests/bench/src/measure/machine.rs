@@ -38,11 +38,13 @@ pub(crate) fn about(replay_capacity: u32) -> Result<About> {
     let processor = processor.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
     let envoy = tools::program(ProxyKind::Envoy)?;
     let envoy = said(&envoy.display().to_string(), &["--version"]);
-    // Such as `envoy  version: <hash>/1.40.0/Clean/RELEASE/BoringSSL`.
-    let envoy = envoy.split('/').nth(1).unwrap_or_default().to_owned();
+    // Such as `<program>  version: <hash>/1.40.0/Clean/RELEASE/BoringSSL`.
+    let envoy =
+        envoy.rsplit("version: ").next().and_then(|parts| parts.split('/').nth(1)).unwrap_or_default().to_owned();
     let nginx = tools::program(ProxyKind::NginxDebian)?;
     let nginx = said(&nginx.display().to_string(), &["-v"]);
     let nginx = nginx.rsplit('/').next().unwrap_or_default().to_owned();
+    let rust = said("rustc", &["--version"]).split(' ').nth(1).unwrap_or_default().to_owned();
     let mut commit = said("git", &["rev-parse", "--short=12", "HEAD"]);
     if !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() {
         commit.push_str(" with changes");
@@ -60,11 +62,7 @@ pub(crate) fn about(replay_capacity: u32) -> Result<About> {
             })
             .count(),
         kernel: format!("Linux {}", fs::read_to_string("/proc/sys/kernel/osrelease")?.trim()),
-        versions: vec![
-            ("Envoy".into(), envoy),
-            ("Nginx".into(), nginx),
-            ("Rust".into(), said("rustc", &["--version"])),
-        ],
+        versions: vec![("Envoy".into(), envoy), ("Nginx".into(), nginx), ("Rust".into(), rust)],
         rounds: 0,
         replay_capacity,
         sha256_mib_us: 0.0,
