@@ -71,7 +71,7 @@ pub(crate) struct Cost {
     pub(crate) title: &'static str,
     pub(crate) looks_at: &'static str,
     pub(crate) case: Case,
-    /// Medians over the quieter half of the rounds: the proxy, the program beside it, both together.
+    /// Medians over the less disturbed half of the rounds: the proxy, the program beside it, both together.
     pub(crate) proxy_us: f64,
     pub(crate) helper_us: f64,
     pub(crate) total_us: f64,
@@ -89,7 +89,7 @@ pub(crate) struct Latency {
     pub(crate) row: &'static str,
     pub(crate) title: &'static str,
     pub(crate) rate_per_second: f64,
-    /// Medians over the quieter half of the rounds of each round's own percentile.
+    /// Medians over the less disturbed half of the rounds of each round's own percentile.
     pub(crate) p50_us: Option<f64>,
     pub(crate) p99_us: Option<f64>,
     pub(crate) p999_us: Option<f64>,

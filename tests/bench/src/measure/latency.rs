@@ -2,8 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::cpu::Time;
-use super::{median, percentile, quieter};
+use super::{median, percentile, undisturbed};
 use crate::load::requests::{self, Kind};
 use crate::load::steady;
 use crate::peers::Instance;
@@ -36,19 +35,17 @@ pub(crate) fn run(instances: &[Instance], costs: &[Cost], quick: bool) -> Result
             }
             let count = (*rate * seconds).min(MOST_CALLBACKS) as usize;
             let callbacks = requests::make(count, &body, Kind::Good);
-            let before = Time::of(&instance.proxy_pids())?;
             let latencies = steady::send(instance.http1, &callbacks, *rate)
                 .with_context(|| format!("{} {} at a constant rate", instance.peer.host.title(), instance.peer.name))?;
             let micros: Vec<_> = latencies.iter().map(|latency| latency.as_secs_f64() * 1e6).collect();
-            let waited = Time::of(&instance.proxy_pids())?.since(before).share_waited();
-            found.push((waited, [0.5, 0.99, 0.999].map(|part| percentile(micros.clone(), part))));
+            found.push([0.5, 0.99, 0.999].map(|part| percentile(micros.clone(), part)));
         }
         println!("[latency {}/{rounds}]", round + 1);
     }
     let latencies = rows.into_iter().map(|(instance, rate, _, found)| {
-        let quiet = quieter(&found, |(waited, _)| *waited);
+        let quiet = undisturbed(&found, |[_, p99, _]| *p99);
         let middle = |what: fn(&[f64; 3]) -> f64| {
-            (!quiet.is_empty()).then(|| median(quiet.iter().map(|(_, percentiles)| what(percentiles)).collect()))
+            (!quiet.is_empty()).then(|| median(quiet.iter().map(|percentiles| what(percentiles)).collect()))
         };
         Latency {
             host: instance.peer.host.name(),
@@ -58,7 +55,7 @@ pub(crate) fn run(instances: &[Instance], costs: &[Cost], quick: bool) -> Result
             p50_us: middle(|[p50, _, _]| *p50),
             p99_us: middle(|[_, p99, _]| *p99),
             p999_us: middle(|[_, _, p999]| *p999),
-            rounds_p99_us: found.iter().map(|(_, [_, p99, _])| *p99).collect(),
+            rounds_p99_us: found.iter().map(|[_, p99, _]| *p99).collect(),
         }
     });
     Ok(latencies.collect())

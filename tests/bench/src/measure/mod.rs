@@ -99,10 +99,11 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     f64::midpoint(at(values.len().saturating_sub(1) / 2), at(values.len() / 2))
 }
 
-/// The half of the rounds in which the proxy waited least for its core: those that others on the machine disturbed least.
-pub(crate) fn quieter<S>(samples: &[S], waited: impl Fn(&S) -> f64) -> Vec<&S> {
+/// The half of the rounds in which this figure was lowest. Whatever else the machine does can only add to a figure, so
+/// these are the rounds that it disturbed least; over them the same figures come out again in the next run.
+pub(crate) fn undisturbed<S>(samples: &[S], figure: impl Fn(&S) -> f64) -> Vec<&S> {
     let mut sorted: Vec<_> = samples.iter().collect();
-    sorted.sort_by(|one, other| waited(one).total_cmp(&waited(other)));
+    sorted.sort_by(|one, other| figure(one).total_cmp(&figure(other)));
     sorted.truncate(samples.len().div_ceil(2));
     sorted
 }
@@ -124,7 +125,7 @@ mod tests {
         assert_eq!(percentile(values.clone(), 0.99).to_bits(), 990.0_f64.to_bits());
         assert_eq!(percentile(values.clone(), 0.999).to_bits(), 999.0_f64.to_bits());
         assert_eq!(median(values).to_bits(), 500.5_f64.to_bits());
-        assert_eq!(quieter(&[0.4, 0.1, 0.3], |waited| *waited), [&0.1, &0.3]);
+        assert_eq!(undisturbed(&[0.4, 0.1, 0.3], |figure| *figure), [&0.1, &0.3]);
         assert_eq!(median(vec![-3.0, -1.0, -2.0]).to_bits(), (-2.0_f64).to_bits());
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
 use super::machine::{self, Speed};
-use super::{cpu::Time, median, plan, quieter};
+use super::{cpu::Time, median, plan, undisturbed};
 use crate::load::full_speed::{self, Target, WARM_UP};
 use crate::load::requests::{self, Kind};
 use crate::peers::{Host, Instance, Site};
@@ -122,7 +122,7 @@ impl Cell<'_> {
     fn into_cost(self) -> Cost {
         let peer = self.instance.peer;
         let all = |what: fn(&Sample) -> f64| self.samples.iter().map(what).collect::<Vec<_>>();
-        let quiet = quieter(&self.samples, |sample| sample.waited);
+        let quiet = undisturbed(&self.samples, |sample| sample.proxy_us + sample.helper_us);
         let of = |what: fn(&Sample) -> f64| median(quiet.iter().map(|sample| what(sample)).collect());
         Cost {
             host: peer.host.name(),

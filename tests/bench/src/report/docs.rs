@@ -24,15 +24,16 @@ const METHOD: &str = "\
   Sixteen kept connections, each with one callback under way. No access log in any row.
 - **CPU time** is what the kernel's scheduler counted for the proxy's processes during a round (`/proc/PID/task/*/schedstat`),
   by the callbacks in it. A program beside the proxy counts too; its part stands in parentheses, and in another colour.
-- In each round every row has its turn, always in another order. The kernel also counts how long the proxy was ready and
-  had to wait for its core; of each row's rounds the half with the least such waiting counts, and the figures are medians
-  over it. **Added** is the difference to the plain proxy.
+- In each round every row has its turn, always in another order. Whatever else the machine does can only add to a figure,
+  so of each row's rounds the lower half counts, and the figures are medians over it; every single round is in the JSON.
+  **Added** is the difference to the plain proxy.
 - Every token is fresh and signed in advance; ours remembers each (replay), the others do not look.
 - **Latency** is taken at a constant rate, half of the plain proxy's top rate, and counts from the moment at which the
   callback was due, so waiting counts. A row whose own top rate is not above that has no figure.
 - **Top rate** is what one core for the proxy and the rest for sender and application gave.
-- Envoy closes a connection on which it refuses before the whole request is read: in its figures for refusing, with every
-  filter, there is a new connection for each callback. Nginx keeps it.
+- Envoy closes a connection on which it refuses before the whole request is read. Ours and `jwt_authn` do, so their figures
+  for refusing have a new connection for each callback in them; `ext_authz` waits for the body, and Nginx keeps the
+  connection.
 - Before a row is timed it is seen to forward what is good and to refuse what it promises to refuse.
 - The configurations are in [`tests/bench/peers`](../tests/bench/peers). Where rows check less than ours, the column *looks
   at* says so. njs of this version has no handler in the access phase: its row checks in `js_content` and redirects inside
