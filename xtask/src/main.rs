@@ -1,5 +1,6 @@
 //! `cargo xtask`: the one entry for people and for CI. Each command sets up what it needs first.
 
+mod bench;
 mod build;
 mod code;
 mod docker;
@@ -32,6 +33,7 @@ cargo xtask <command>
                          {steps}
   test --docker          the containers alone: the tables over mutual TLS, then the faults
   instructions           how many the core takes to accept a callback, against the number noted (needs valgrind)
+  bench [--quick]        what the check costs, beside what else could do it; `bench --help` says more
 
 Each command gets what it needs by itself; `setup` alone is only for doing that beforehand.
 ";
@@ -46,6 +48,7 @@ enum Command {
     Demo(Vec<String>),
     Instructions,
     Test(Vec<suites::Step>),
+    Bench(Vec<String>),
 }
 
 fn main() -> ExitCode {
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<bool> {
         }
         Command::Instructions => instructions::run()?,
         Command::Test(steps) => return Ok(suites::run(&steps)),
+        Command::Bench(arguments) => bench::run(&arguments)?,
     }
     Ok(true)
 }
@@ -135,6 +139,7 @@ fn parse(mut line: lexopt::Parser) -> std::result::Result<Command, lexopt::Error
             }
             Command::Build(artifacts)
         }
+        "bench" => Command::Bench(line.raw_args()?.map(|value| value.to_string_lossy().into_owned()).collect()),
         "demo" => Command::Demo(line.raw_args()?.map(|value| value.to_string_lossy().into_owned()).collect()),
         "test" => {
             let mut steps = Vec::new();

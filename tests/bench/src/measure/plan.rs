@@ -1,0 +1,39 @@
+//! Which row is measured with which case, and with how many callbacks a round.
+
+use crate::peers::{Checks, Helper, Host, Peer};
+use crate::results::{Case, Sent};
+
+/// Bodies of the rows that are measured with every size.
+pub(crate) const SIZES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
+
+/// The cases of a row.
+pub(crate) fn cases(peer: &Peer, quick: bool) -> Vec<Case> {
+    let mut cases = vec![Case::COMMON];
+    if peer.checks != Checks::Nothing {
+        cases.push(Case::FORGED);
+    }
+    if has_tls(peer) {
+        cases.extend(SIZES.map(Case::sized).iter().filter(|case| !quick || case.body_bytes == 1 << 20));
+        if !quick {
+            cases.extend([Case::HTTP2, Case::MUTUAL_TLS]);
+        }
+    }
+    cases
+}
+
+/// The plain proxies and ours have every case.
+pub(crate) fn has_tls(peer: &Peer) -> bool {
+    peer.host != Host::Application && (peer.is_plain() || peer.is_ours())
+}
+
+/// How many callbacks of a case one round sends to a row.
+pub(crate) fn count(peer: &Peer, case: Case, quick: bool) -> usize {
+    let count = match case.body_bytes {
+        bytes if bytes >= 1 << 20 => 40,
+        bytes if bytes >= 64 << 10 => 250,
+        _ if matches!(peer.helper, Some(Helper::Application { .. })) => 600,
+        _ if case.sent == Sent::Forged => 1000,
+        _ => 1500,
+    };
+    if quick { count / 2 } else { count }
+}

@@ -1,0 +1,84 @@
+//! The command line.
+
+use lexopt::prelude::{Long, Short, Value};
+
+/// What `--help` says.
+pub(crate) const HELP: &str = "\
+cargo xtask bench [options]
+
+  --quick           fewer rounds and cases: about a minute
+  --only NAME       a host (envoy, nginx, application) or a row (such as lua); may be repeated. The plain proxy of the
+                    same host always comes along, as what the others are compared with
+  --check           compares with the targets, and fails if one is missed
+  --write-docs      writes docs/performance.md and its charts from this run
+  --memory [COUNT]  instead: resident memory after COUNT callbacks against after 10,000 (1,000,000 if not given)
+";
+
+/// What the command line asks for.
+pub(crate) enum Command {
+    Help,
+    /// Be the service that `ext_authz` and `auth_request` ask.
+    Verifier {
+        port: u16,
+        head_only: bool,
+    },
+    Bench(Options),
+}
+
+/// How to run the benchmark.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) check: bool,
+    pub(crate) write_docs: bool,
+    pub(crate) only: Vec<String>,
+    pub(crate) memory: Option<usize>,
+}
+
+/// How many callbacks `--memory` sends if it is not told.
+const MEMORY_COUNT: usize = 1_000_000;
+
+pub(crate) fn parse() -> Result<Command, lexopt::Error> {
+    let mut line = lexopt::Parser::from_env();
+    let mut options = Options::default();
+    while let Some(argument) = line.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Long("quick") => options.quick = true,
+            Long("check") => options.check = true,
+            Long("write-docs") => options.write_docs = true,
+            Long("only") => options.only.push(line.value()?.to_string_lossy().into_owned()),
+            Long("memory") => {
+                let count = line.optional_value().or_else(|| line.next_if_value());
+                options.memory = Some(match count {
+                    Some(count) => parse_number(&count.to_string_lossy())?,
+                    None => MEMORY_COUNT,
+                });
+            }
+            Value(value) if value == "verifier" => {
+                let port = parse_number(&line.value()?.to_string_lossy())?;
+                let head_only = matches!(line.next()?, Some(Long("head-only")));
+                return Ok(Command::Verifier { port, head_only });
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Bench(options))
+}
+
+fn parse_number<N: std::str::FromStr>(text: &str) -> Result<N, lexopt::Error> {
+    text.replace(['_', ','], "").parse().map_err(|_| lexopt::Error::from(format!("`{text}` is not a number")))
+}
+
+/// The parser has no look at a value that may be missing.
+trait NextIfValue {
+    fn next_if_value(&mut self) -> Option<std::ffi::OsString>;
+}
+
+impl NextIfValue for lexopt::Parser {
+    fn next_if_value(&mut self) -> Option<std::ffi::OsString> {
+        let mut raw = self.try_raw_args()?;
+        let is_value = raw.peek().is_some_and(|next| !next.to_string_lossy().starts_with('-'));
+        if is_value { raw.next() } else { None }
+    }
+}

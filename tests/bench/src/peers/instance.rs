@@ -1,0 +1,187 @@
+//! One running row: the proxy, and the program beside it where there is one.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secure_callbacks_harness::proxy::{self, Directory, Process};
+use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_support::token::{API_KEY, APPLICATION_ID, SECRET};
+
+use super::site::{self, Site};
+use super::template::{self, Values};
+use super::{Helper, Host, Peer};
+
+/// How long a program may take to listen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A row that is ready for callbacks.
+pub(crate) struct Instance {
+    pub(crate) peer: Peer,
+    proxy: Process,
+    helper: Option<Process>,
+    pub(crate) http1: SocketAddr,
+    pub(crate) http2: SocketAddr,
+    pub(crate) tls: SocketAddr,
+    /// From the start of the proxy's process until it took a connection.
+    pub(crate) started_in: Duration,
+}
+
+impl Instance {
+    /// Starts what the row needs.
+    pub(crate) fn start(peer: Peer, site: &Site) -> Result<Self> {
+        let kind = if peer.host == Host::Envoy { ProxyKind::Envoy } else { ProxyKind::NginxDebian };
+        let directory = Directory::new(&format!("{}-{}", peer.host.name(), peer.name))?;
+        let (http1, tls) = (proxy::free_port()?, proxy::free_port()?);
+        let http2 = if peer.host == Host::Envoy { http1 } else { proxy::free_port()? };
+        let helper_port = proxy::free_port()?;
+        let helper = peer.helper.map(|helper| start_helper(helper, helper_port, &directory, site)).transpose()?;
+
+        let upstream = match peer.helper {
+            Some(Helper::Application { .. }) => helper_port.port(),
+            _ => site.upstream,
+        };
+        let values = Values::from([
+            ("http", http1.port().to_string()),
+            ("http2", http2.port().to_string()),
+            ("tls", tls.port().to_string()),
+            ("upstream", upstream.to_string()),
+            ("verifier", helper_port.port().to_string()),
+            ("filter_module", site::filter_module(kind)?.display().to_string()),
+            ("bench_filters", site::bench_filters().display().to_string()),
+            ("debian", site::debian().display().to_string()),
+            ("replay_capacity", site.replay_capacity.to_string()),
+            ("api_key", API_KEY.into()),
+            ("application", APPLICATION_ID.into()),
+            ("secret", SECRET.into()),
+            ("secret_base64url", URL_SAFE_NO_PAD.encode(SECRET)),
+            // As root the workers would run as nobody, who can't reach the working copy.
+            ("user", if rustix::process::geteuid().is_root() { "user root;" } else { "" }.into()),
+        ]);
+        write_configuration(&peer, &directory, values, site)?;
+
+        let start = Instant::now();
+        let command = command(kind, directory.path(), site)?;
+        let mut proxy = Process::start(command, &directory.path().join("output.log"))?;
+        wait_for(&mut proxy, http1, directory.path()).with_context(|| format!("starting {}", peer.title))?;
+        let started_in = start.elapsed();
+        Ok(Self { peer, proxy, helper, http1, http2, tls, started_in })
+    }
+
+    /// The processes that do the proxy's work: nginx's workers, or Envoy itself.
+    pub(crate) fn proxy_pids(&self) -> Vec<i32> {
+        if self.peer.host == Host::Envoy { vec![self.proxy.pid()] } else { self.proxy.children() }
+    }
+
+    /// The program beside the proxy.
+    pub(crate) fn helper_pids(&self) -> Vec<i32> {
+        self.helper.iter().map(Process::pid).collect()
+    }
+}
+
+fn write_configuration(peer: &Peer, directory: &Directory, mut values: Values, site: &Site) -> Result<()> {
+    directory.write("server.pem", site.certificates.server.pem())?;
+    directory.write("server.key", site.certificates.server.key_pem())?;
+    directory.write("trusted.pem", site.certificates.authority.pem())?;
+    if peer.host == Host::Envoy {
+        let filter = template::fill(&read(peer, peer.config)?, &values)?;
+        let for_tls = peer.config.replace(".yaml", "_tls.yaml");
+        let filter_tls = match read(peer, &for_tls) {
+            Ok(text) => template::fill(&text, &values)?,
+            Err(_) => filter.clone(),
+        };
+        values.insert("filter", template::indent(&filter, 10));
+        values.insert("filter_tls", template::indent(&filter_tls, 10));
+        directory.write("envoy.yaml", template::fill(&read(peer, "envoy.yaml")?, &values)?)?;
+        return Ok(());
+    }
+    directory.write("nginx.conf", template::fill(&read(peer, peer.config)?, &values)?)?;
+    for file in peer.files {
+        directory.write(file, template::fill(&read(peer, file)?, &values)?)?;
+    }
+    Ok(())
+}
+
+fn read(peer: &Peer, file: &str) -> Result<String> {
+    let folder = if peer.host == Host::Envoy { "envoy" } else { "nginx" };
+    let path = site::peers_directory().join(folder).join(file);
+    std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
+fn command(kind: ProxyKind, directory: &Path, site: &Site) -> Result<Command> {
+    let program = tools::program(kind)?;
+    let mut command = pinned(&program, site);
+    // Where the configuration names the certificates.
+    command.current_dir(directory);
+    if kind == ProxyKind::Envoy {
+        command.args(["--config-path", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1"]);
+        command.args(["--log-level", "warning", "--drain-time-s", "1"]);
+    } else {
+        command.arg("-p").arg(directory).arg("-c").arg(directory.join("nginx.conf")).args(["-e", "error.log"]);
+        // What the Lua module loads; nothing else of nginx is there.
+        let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|folder| site::debian().join(folder));
+        command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
+    }
+    Ok(command)
+}
+
+/// The program on the core of the proxies.
+fn pinned(program: &Path, site: &Site) -> Command {
+    match site.pinned {
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["--cpu-list", &core.to_string()]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
+}
+
+fn start_helper(helper: Helper, address: SocketAddr, directory: &Directory, site: &Site) -> Result<Process> {
+    let port = address.port().to_string();
+    let command = match helper {
+        Helper::Verifier { head_only } => {
+            let mut command = pinned(&std::env::current_exe()?, site);
+            command.args(["verifier", &port]).args(head_only.then_some("--head-only"));
+            command
+        }
+        Helper::Application { check } => {
+            ensure!(site::python().exists(), "there is no Python environment");
+            let mut command = pinned(&site::python(), site);
+            command.args(["-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", &port]);
+            command.args(["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]);
+            command.args(["--timeout-keep-alive", "3600"]);
+            command.current_dir(site::peers_directory().join("application"));
+            command.envs([("SECRET", SECRET), ("API_KEY", API_KEY), ("CHECK", if check { "on" } else { "off" })]);
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
+            command
+        }
+    };
+    let mut process = Process::start(command, &directory.path().join("helper.log"))?;
+    wait_for(&mut process, address, directory.path()).context("starting the program beside the proxy")?;
+    Ok(process)
+}
+
+/// Waits until something listens there.
+fn wait_for(process: &mut Process, address: SocketAddr, directory: &Path) -> Result<()> {
+    let start = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        let said = || {
+            let log = proxy::read_lossy(&directory.join("error.log"));
+            proxy::tail(&format!("{}{log}", process.output()))
+        };
+        if start.elapsed() > PATIENCE {
+            bail!("it did not listen within {PATIENCE:?} and said:\n{}", said());
+        }
+        let said = said();
+        if let Some(status) = process.ended()? {
+            bail!("it ended ({status}) and said:\n{said}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What the project promises of its own cost: mostly ratios, within one run.
+
+use crate::report::Sheet;
+use crate::results::{Case, Results};
+
+/// One promise: the figure must not be above the limit.
+pub(crate) struct Target {
+    pub(crate) text: &'static str,
+    pub(crate) limit: f64,
+    pub(crate) unit: &'static str,
+    /// `None`: this run did not measure it.
+    pub(crate) measured: Option<f64>,
+}
+
+impl Target {
+    /// Whether it is kept; one that was not measured is neither kept nor missed.
+    pub(crate) fn met(&self) -> Option<bool> {
+        self.measured.map(|measured| measured <= self.limit)
+    }
+}
+
+/// Every promise, with what the run found.
+pub(crate) fn targets(results: &Results) -> Vec<Target> {
+    let target = |text, limit, unit, measured| Target { text, limit, unit, measured };
+    let common = |host, row| results.added(host, row, Case::COMMON);
+    let ratio = |part: Option<f64>, whole: Option<f64>| Some(part? / whole?);
+    let total = |host, row, case| results.cost(host, row, case).map(|cost| cost.total_us);
+    let refusing = |host| ratio(total(host, "ours", Case::FORGED), total(host, "plain", Case::COMMON));
+    let mib = |host| results.added(host, "ours", Case::sized(1 << 20));
+    let start = |row| results.footprint("envoy", row).map(|footprint| footprint.start_ms);
+    vec![
+        target(
+            "Envoy: what ours adds, against what `jwt_authn` adds",
+            1.0,
+            "×",
+            ratio(common("envoy", "ours"), common("envoy", "jwt_authn")),
+        ),
+        target(
+            "Envoy: ours over a wasm filter that only reads head and body",
+            6.0,
+            "µs",
+            results.difference("envoy", "ours", "hold", Case::COMMON),
+        ),
+        target("Nginx: what ours adds", 3.0, "µs", common("nginx", "ours")),
+        target(
+            "Nginx: what ours adds, against what Lua adds",
+            1.0 / 5.0,
+            "×",
+            ratio(common("nginx", "ours"), common("nginx", "lua")),
+        ),
+        target(
+            "Nginx: what ours adds, against what njs adds",
+            1.0 / 6.0,
+            "×",
+            ratio(common("nginx", "ours"), common("nginx", "njs")),
+        ),
+        target("Envoy: refusing a forgery, against the plain proxy's callback", 0.8, "×", refusing("envoy")),
+        target("Nginx: refusing a forgery, against the plain proxy's callback", 0.5, "×", refusing("nginx")),
+        target("Envoy: what ours adds to a body of 1 MiB", 2800.0, "µs", mib("envoy")),
+        target(
+            "Nginx: what ours adds to a body of 1 MiB, against SHA-256 of it alone",
+            1.15,
+            "×",
+            ratio(mib("nginx"), Some(results.about.sha256_mib_us)),
+        ),
+        target("Envoy: 99th percentile of latency, against the plain proxy's", 1.15, "×", slower(results, "envoy")),
+        target("Nginx: 99th percentile of latency, against the plain proxy's", 1.15, "×", slower(results, "nginx")),
+        target("Envoy: size of the module", 300.0, "KiB", results.wasm_bytes.map(|bytes| bytes as f64 / 1024.0)),
+        target(
+            "Envoy: time to start, over the plain proxy's",
+            350.0,
+            "ms",
+            start("ours").and_then(|ours| Some(ours - start("plain")?)),
+        ),
+    ]
+}
+
+/// How much longer the slowest callbacks take.
+fn slower(results: &Results, host: &str) -> Option<f64> {
+    Some(results.latency(host, "ours")?.p99_us? / results.latency(host, "plain")?.p99_us?)
+}
+
+/// The promises as a table.
+pub(crate) fn sheet(results: &Results) -> Sheet {
+    let rows = targets(results).into_iter().map(|target| {
+        vec![
+            target.text.into(),
+            figure(target.limit, target.unit),
+            target.measured.map_or("not measured".into(), |measured| figure(measured, target.unit)),
+            target.met().map_or("–", |met| if met { "yes" } else { "NO" }).into(),
+        ]
+    });
+    Sheet { title: "Targets".into(), header: vec!["what", "at most", "measured", "met"], rows: rows.collect() }
+}
+
+fn figure(value: f64, unit: &str) -> String {
+    match unit {
+        "×" => format!("{value:.2} ×"),
+        unit if value < 100.0 => format!("{value:.1} {unit}"),
+        unit => format!("{value:.0} {unit}"),
+    }
+}
+
+/// Prints the promises; the answer is whether none is missed.
+pub(crate) fn check(results: &Results) -> bool {
+    sheet(results).print();
+    targets(results).iter().all(|target| target.met() != Some(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_not_missed() {
+        let with = |measured| Target { text: "", limit: 1.0, unit: "×", measured };
+        assert_eq!(with(None).met(), None);
+        assert_eq!(with(Some(1.0)).met(), Some(true));
+        assert_eq!(with(Some(1.01)).met(), Some(false));
+    }
+}
