@@ -2,7 +2,7 @@
 //! what goes through TLS once for each version of it.
 //!
 //! `cost_of_the_certificate_check` only measures, and runs when it is asked for:
-//! `cargo test -p secure-callbacks-harness --test tls -- --ignored cost`.
+//! `cargo test --release -p secure-callbacks-harness --test tls -- --ignored --test-threads 1 cost`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
