@@ -110,7 +110,8 @@ impl Report {
     pub(super) fn run_tests(&mut self, name: &str, runners: Cmd) {
         let start = heading(name);
         let mut transcript = Transcript::default();
-        let run = runners.lines(|line| {
+        // A failed test says where; the calls on the way there would fill the lines that are told again at the end.
+        let run = runners.env("RUST_BACKTRACE", "0").lines(|line| {
             println!("{line}");
             sh::flush();
             transcript.read(line);
