@@ -9,7 +9,7 @@ mod subject;
 use alloc::vec::Vec;
 
 pub(crate) use dns_name::DnsPattern;
-pub(crate) use subject::Subject;
+pub(crate) use subject::WantedSubject;
 
 use crate::policy::Problem;
 use crate::verdict::Rejection;
@@ -63,7 +63,7 @@ pub struct Approved(());
 /// What a policy asks of the certificate. A kind that is empty is not asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct CertificateRule {
-    pub(crate) subjects: Vec<Subject>,
+    pub(crate) subjects: Vec<WantedSubject>,
     pub(crate) dns_names: Vec<DnsPattern>,
     pub(crate) fingerprints: Vec<Fingerprint>,
 }
@@ -84,10 +84,7 @@ impl CertificateRule {
     }
 
     fn is_met_by(&self, connection: &dyn Connection) -> bool {
-        let subject_met = || {
-            let shown = connection.subject().and_then(|text| Subject::parse(&text).ok());
-            shown.is_some_and(|shown| self.subjects.contains(&shown))
-        };
+        let subject_met = || connection.subject().is_some_and(|shown| WantedSubject::any_is(&self.subjects, &shown));
         let dns_name_met = || {
             let shown = connection.dns_names().unwrap_or_default();
             shown.iter().any(|name| self.dns_names.iter().any(|pattern| pattern.matches(name)))

@@ -1,5 +1,6 @@
 //! Distinguished names in the form of RFC 2253, compared by what they say and not by how they are escaped.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -7,7 +8,7 @@ use crate::policy::Problem;
 
 /// A distinguished name: its relative names, most specific first, each a sorted set (a multi-valued one has no order).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Subject(Vec<Vec<Attribute>>);
+struct Subject(Vec<Vec<Attribute>>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Attribute {
@@ -26,16 +27,33 @@ enum Value {
 
 /// The name can't be read as RFC 2253 has it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotAName;
+struct NotAName;
 
-impl Subject {
+/// A subject that a policy names.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedSubject {
+    written: Box<[u8]>,
+    name: Subject,
+}
+
+impl WantedSubject {
     /// Reads a name as a policy writes it.
     pub(crate) fn from_policy(text: &str) -> Result<Self, Problem> {
-        Self::parse(text.as_bytes())
-            .map_err(|NotAName| Problem::Expected("a subject such as `CN=callbacks.opentok.com,O=TokBox\\, Inc.`"))
+        let name = Subject::parse(text.as_bytes())
+            .map_err(|NotAName| Problem::Expected("a subject such as `CN=callbacks.opentok.com,O=TokBox\\, Inc.`"))?;
+        Ok(Self { written: text.as_bytes().into(), name })
     }
 
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, NotAName> {
+    /// Whether one of `wanted` is the name that a certificate shows.
+    pub(crate) fn any_is(wanted: &[Self], shown: &[u8]) -> bool {
+        // Mostly the policy has it as the proxy writes it: then there is nothing to read.
+        wanted.iter().any(|wanted| *wanted.written == *shown)
+            || Subject::parse(shown).is_ok_and(|shown| wanted.iter().any(|wanted| wanted.name == shown))
+    }
+}
+
+impl Subject {
+    fn parse(text: &[u8]) -> Result<Self, NotAName> {
         let mut reader = Reader { left: text };
         let mut names = Vec::new();
         loop {

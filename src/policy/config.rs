@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::error::{PolicyError, Problem};
 use super::fields::Fields;
 use super::{lines, strict_json};
-use crate::certificate::{CertificateRule, DnsPattern, Subject, parse_fingerprint};
+use crate::certificate::{CertificateRule, DnsPattern, WantedSubject, parse_fingerprint};
 use crate::identity::{self, is_plain};
 use crate::secret::SecretReference;
 use crate::source::{SourceAddresses, parse_network};
@@ -150,7 +150,7 @@ fn client_certificate(fields: &mut Fields) -> Result<Option<CertificateRule>, Po
     let Some(value) = fields.take(NAME) else { return Ok(None) };
     let mut kinds = Fields::of(value, NAME)?;
     let rule = CertificateRule {
-        subjects: kinds.texts("subjects", Subject::from_policy)?.unwrap_or_default(),
+        subjects: kinds.texts("subjects", WantedSubject::from_policy)?.unwrap_or_default(),
         dns_names: kinds.texts("dns_names", DnsPattern::parse)?.unwrap_or_default(),
         fingerprints: kinds.texts("sha256_fingerprints", parse_fingerprint)?.unwrap_or_default(),
     };
