@@ -1,8 +1,10 @@
 //! Header fields: those of a request, read and replaced, and those of an answer.
 
+use core::ptr::NonNull;
+
 use ngx::allocator::AllocError;
 use ngx::core::{NgxStr, Pool};
-use ngx::ffi::{ngx_hash_key, ngx_str_t, ngx_table_elt_t};
+use ngx::ffi::{ngx_hash_strlow, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t};
 
 use super::list::HeaderList;
 
@@ -29,16 +31,16 @@ pub(crate) fn replace<'f>(
     pool: &Pool,
     fields: impl Iterator<Item = (&'static str, &'f str)> + Clone,
 ) -> Result<(), AllocError> {
+    let mut fresh = std::vec::Vec::new();
+    for (name, value) in fields.clone().filter(|(_, value)| !value.is_empty()) {
+        fresh.push(field(pool, name, value)?);
+    }
     let goes = |old: &ngx_table_elt_t| {
         // SAFETY: the element is nginx's, and so is its string.
         let name = unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes();
         fields.clone().any(|(replaced, _)| same_name(name, replaced.as_bytes()))
     };
-    let mut fresh = fields.clone().filter(|(_, value)| !value.is_empty()).map(|(name, value)| field(pool, name, value));
-    if list.any(goes) {
-        return list.replace(goes, &fresh.collect::<Result<std::vec::Vec<_>, _>>()?);
-    }
-    fresh.try_for_each(|field| list.push(field?))
+    list.replace(goes, &fresh)
 }
 
 /// A field as nginx has them. `name` is in lower case.
@@ -49,10 +51,26 @@ pub(super) fn field(pool: &Pool, name: &'static str, value: &str) -> Result<ngx_
     // SAFETY: all zero is a valid element.
     let mut field: ngx_table_elt_t = unsafe { core::mem::zeroed() };
     field.key = over(name.as_bytes());
-    field.lowcase_key = field.key.data;
     // SAFETY: the pool is valid.
-    field.value = unsafe { ngx_str_t::from_bytes(pool.as_ptr(), value.as_bytes()) }.ok_or(AllocError)?;
-    // SAFETY: the name's bytes are only read.
-    field.hash = unsafe { ngx_hash_key(field.key.data, field.key.len) };
+    let copy = |text: &str| unsafe { ngx_str_t::from_bytes(pool.as_ptr(), text.as_bytes()) }.ok_or(AllocError);
+    field.value = copy(value)?;
+    field.lowcase_key = copy(name)?.data;
+    // SAFETY: both are valid for the name's length; the name is lower case already, so the copy stays as it is.
+    field.hash = unsafe { ngx_hash_strlow(field.lowcase_key, name.as_ptr().cast_mut(), name.len()) };
     Ok(field)
+}
+
+/// Puts a field into an answer's list, which nginx made with `ngx_list_init`.
+///
+/// # Safety
+/// `list` is an answer's list of fields.
+pub(super) unsafe fn push(
+    list: *mut ngx_list_t,
+    field: ngx_table_elt_t,
+) -> Result<NonNull<ngx_table_elt_t>, AllocError> {
+    // SAFETY: as the caller vouches.
+    let element = NonNull::new(unsafe { ngx_list_push(list) }).ok_or(AllocError)?.cast::<ngx_table_elt_t>();
+    // SAFETY: nginx made room for one element.
+    unsafe { element.write(field) };
+    Ok(element)
 }

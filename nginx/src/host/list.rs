@@ -8,7 +8,7 @@ use core::ptr::{self, NonNull};
 
 use ngx::allocator::{self, AllocError, Allocator};
 use ngx::core::Pool;
-use ngx::ffi::{ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_table_elt_t};
+use ngx::ffi::{ngx_list_part_t, ngx_list_t, ngx_table_elt_t};
 
 /// A list of headers.
 pub(crate) struct HeaderList {
@@ -21,27 +21,6 @@ impl HeaderList {
     /// `list` is a list of `ngx_table_elt_t` that belongs to `pool`; both outlive the value.
     pub(crate) unsafe fn from_raw(list: NonNull<ngx_list_t>, pool: Pool) -> Self {
         Self { list, pool }
-    }
-
-    /// Whether there is such an element.
-    pub(crate) fn any(&self, is: impl Fn(&ngx_table_elt_t) -> bool) -> bool {
-        // SAFETY: the list is valid.
-        let mut part = unsafe { &raw const (*self.list.as_ptr()).part };
-        // SAFETY: parts are nginx's, and the last one's `next` is null.
-        while let Some(current) = unsafe { part.as_ref() } {
-            // SAFETY: a part has `nelts` elements.
-            if (0..current.nelts).any(|index| is(unsafe { &*current.elts.cast::<ngx_table_elt_t>().add(index) })) {
-                return true;
-            }
-            part = current.next;
-        }
-        false
-    }
-
-    /// Adds an element where nginx has room for one.
-    pub(crate) fn push(&self, element: ngx_table_elt_t) -> Result<(), AllocError> {
-        // SAFETY: the list is a list of such elements.
-        unsafe { push(self.list.as_ptr(), element) }.map(drop)
     }
 
     /// Takes out every element that `goes` names, and adds `fresh` in a part of its own.
@@ -110,19 +89,4 @@ impl HeaderList {
         list.last = part.as_ptr();
         Ok(())
     }
-}
-
-/// Puts a field into a list, where nginx has room for it.
-///
-/// # Safety
-/// `list` is a request's or an answer's list of fields, which nginx made with `ngx_list_init`.
-pub(super) unsafe fn push(
-    list: *mut ngx_list_t,
-    field: ngx_table_elt_t,
-) -> Result<NonNull<ngx_table_elt_t>, AllocError> {
-    // SAFETY: as the caller vouches.
-    let element = NonNull::new(unsafe { ngx_list_push(list) }).ok_or(AllocError)?.cast::<ngx_table_elt_t>();
-    // SAFETY: nginx made room for one element.
-    unsafe { element.write(field) };
-    Ok(element)
 }

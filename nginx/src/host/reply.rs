@@ -7,8 +7,8 @@ use ngx::core::{Buffer, Status};
 use ngx::ffi::{ngx_chain_t, ngx_http_discard_request_body, ngx_http_output_filter, ngx_http_send_header};
 use ngx::http::HTTPStatus;
 
+use super::headers;
 use super::request::Request;
-use super::{headers, list};
 
 /// A whole answer. The texts live as long as the request.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ impl<'r> Request<'r> {
         // SAFETY: the request is valid; the list is its answer's.
         unsafe {
             let head = &mut (*self.as_ptr()).headers_out;
-            let element = list::push(&raw mut head.headers, field)?;
+            let element = headers::push(&raw mut head.headers, field)?;
             if name == "www-authenticate" {
                 // Modules that let a caller through after all (`satisfy any`) take it back by this.
                 head.www_authenticate = element.as_ptr();
