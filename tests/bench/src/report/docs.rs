@@ -40,6 +40,9 @@ const METHOD: &str = "\
   Nginx. `auth_request` sends no body, so its service sees the token alone.
 ";
 
+/// What no single run can say.
+const TRIED: &str = include_str!("tried.md");
+
 /// Writes the page and the charts.
 pub(crate) fn write_docs(results: &Results) -> Result<()> {
     let docs = tools::root().join("docs");
@@ -63,6 +66,8 @@ pub(crate) fn write_docs(results: &Results) -> Result<()> {
     markdown(&mut page, &targets::sheet(results))?;
     page.push('\n');
     page.push_str(METHOD);
+    page.push('\n');
+    page.push_str(TRIED);
     fs::write(docs.join("performance.md"), page)?;
     println!("written: docs/performance.md and docs/performance/*.svg");
     Ok(())
@@ -90,7 +95,9 @@ fn about(page: &mut String, about: &About) -> Result<()> {
 
 fn markdown(page: &mut String, sheet: &Sheet) -> Result<()> {
     writeln!(page, "| {} |", sheet.header.join(" | "))?;
-    let rules: Vec<_> = (0..sheet.header.len()).map(|column| if column == 0 { "---" } else { "--:" }).collect();
+    let is_text = |(column, name): (usize, &&str)| column == 0 || *name == "looks at";
+    let rules = sheet.header.iter().enumerate().map(|column| if is_text(column) { "---" } else { "--:" });
+    let rules: Vec<_> = rules.collect();
     writeln!(page, "| {} |", rules.join(" | "))?;
     for row in &sheet.rows {
         writeln!(page, "| {} |", row.join(" | "))?;
