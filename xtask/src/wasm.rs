@@ -1,7 +1,6 @@
-//! The finished filter, as a wasm module: what it asks of its host, and what of it the host may call.
+//! What the finished filter asks of its host, read from the artifact itself.
 
-use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
-use wasmparser::{BinaryReaderError, ExternalKind, Parser, Payload, TypeRef};
+use wasmparser::{BinaryReaderError, Parser, Payload, TypeRef};
 
 use crate::sh::Result;
 
@@ -9,32 +8,14 @@ use crate::sh::Result;
 /// offers a clock, files and random numbers to any wasm module too; ours imports none of them.
 const WASI_ALLOWED: [&str; 5] = ["environ_get", "environ_sizes_get", "fd_write", "proc_exit", "random_get"];
 
-/// The calls that the filter answers. The SDK exports every one there is, and Envoy makes each that it finds, on every
-/// request: into the sandbox and back for nothing.
-const CALLS: [&str; 13] = [
-    "_initialize",
-    "proxy_abi_version_0_2_1",
-    "proxy_on_configure",
-    "proxy_on_context_create",
-    "proxy_on_delete",
-    "proxy_on_memory_allocate",
-    "proxy_on_request_body",
-    "proxy_on_request_headers",
-    "proxy_on_request_trailers",
-    "proxy_on_response_headers",
-    "proxy_on_tick",
-    "proxy_on_vm_start",
-    "malloc",
-];
-
-/// Checks what a module imports and leaves it the exports that are of use.
-pub(crate) fn finish(module: &[u8]) -> Result<Vec<u8>> {
-    let unreadable = |error| format!("the filter is not a wasm module that can be read: {error}");
-    let unwanted = unwanted_imports(module).map_err(unreadable)?;
-    if !unwanted.is_empty() {
-        return Err(format!("the filter imports what it must not reach: {}", unwanted.join(", ")));
+/// Checks the imports of a module.
+pub(crate) fn check_imports(module: &[u8]) -> Result<()> {
+    let unwanted = unwanted_imports(module)
+        .map_err(|error| format!("the filter is not a wasm module that can be read: {error}"))?;
+    if unwanted.is_empty() {
+        return Ok(());
     }
-    with_exports(module, &CALLS).map_err(unreadable)
+    Err(format!("the filter imports what it must not reach: {}", unwanted.join(", ")))
 }
 
 fn unwanted_imports(module: &[u8]) -> std::result::Result<Vec<String>, BinaryReaderError> {
@@ -57,99 +38,46 @@ fn unwanted_imports(module: &[u8]) -> std::result::Result<Vec<String>, BinaryRea
     Ok(unwanted)
 }
 
-/// The module, its memory and those of its functions that `names` has; all else as it is.
-fn with_exports(module: &[u8], names: &[&str]) -> std::result::Result<Vec<u8>, BinaryReaderError> {
-    let mut made = Module::new();
-    for payload in Parser::new(0).parse_all(module) {
-        let payload = payload?;
-        if let Payload::ExportSection(exports) = &payload {
-            let mut kept = ExportSection::new();
-            for export in exports.clone() {
-                let export = export?;
-                match export.kind {
-                    ExternalKind::Func if names.contains(&export.name) => {
-                        kept.export(export.name, ExportKind::Func, export.index);
-                    }
-                    ExternalKind::Memory => {
-                        kept.export(export.name, ExportKind::Memory, export.index);
-                    }
-                    _ => {}
-                }
-            }
-            made.section(&kept);
-        } else if let Some((id, range)) = payload.as_section() {
-            let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-            let data = module.get(place(range.start)..place(range.end)).unwrap_or_default();
-            made.section(&RawSection { id, data });
-        }
-    }
-    Ok(made.finish())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wasm_encoder::{CodeSection, EntityType, Function, FunctionSection, ImportSection, TypeSection};
 
-    /// A module with these imports and one function, exported under these names.
-    fn module(imports: &[(&str, &str)], exports: &[&str]) -> Vec<u8> {
-        let (mut types, mut imported, mut functions) =
-            (TypeSection::new(), ImportSection::new(), FunctionSection::new());
-        let (mut exported, mut code) = (ExportSection::new(), CodeSection::new());
-        types.ty().function([], []);
+    /// A module with one type and these imports of it.
+    fn module(imports: &[(&str, &str)]) -> Vec<u8> {
+        let small = |length: usize| u8::try_from(length).expect("short enough for one byte");
+        let mut body = vec![small(imports.len())];
         for (module, name) in imports {
-            imported.import(module, name, EntityType::Function(0));
+            for text in [module, name] {
+                body.push(small(text.len()));
+                body.extend(text.bytes());
+            }
+            body.extend([0, 0]);
         }
-        functions.function(0);
-        let own = u32::try_from(imports.len()).expect("few imports");
-        for name in exports {
-            exported.export(name, ExportKind::Func, own);
-        }
-        let mut nothing = Function::new([]);
-        nothing.instructions().end();
-        code.function(&nothing);
-        let mut module = Module::new();
-        module.section(&types).section(&imported).section(&functions).section(&exported).section(&code);
-        module.finish()
-    }
-
-    fn exports(module: &[u8]) -> Vec<String> {
-        let sections = Parser::new(0).parse_all(module).map(|payload| payload.expect("a module"));
-        let names = sections.filter_map(|payload| match payload {
-            Payload::ExportSection(exports) => Some(exports),
-            _ => None,
-        });
-        names.flatten().map(|export| export.expect("an export").name.to_owned()).collect()
+        let types = [1, 4, 1, 0x60, 0, 0];
+        // A size of two bytes, as compilers write it.
+        let size = [small(body.len() % 128) | 0x80, small(body.len() / 128)];
+        [b"\0asm\x01\0\0\0".as_slice(), &types, &[2], &size, &body].concat()
     }
 
     #[test]
     fn only_the_proxy_and_little_of_wasi_may_be_imported() {
         let good = [("env", "proxy_log"), ("wasi_snapshot_preview1", "environ_get")];
-        assert!(finish(&module(&good, &[])).is_ok());
+        assert!(check_imports(&module(&good)).is_ok());
         for bad in [
             ("wasi_snapshot_preview1", "clock_time_get"),
             ("wasi_snapshot_preview1", "path_open"),
             ("env", "sin"),
             ("__wbindgen_placeholder__", "__wbindgen_throw"),
         ] {
-            let problem = finish(&module(&[good.as_slice(), &[bad]].concat(), &[])).unwrap_err();
+            let problem = check_imports(&module(&[good.as_slice(), &[bad]].concat())).unwrap_err();
             assert!(problem.ends_with(&format!(": {}.{}", bad.0, bad.1)), "{problem}");
         }
     }
 
     #[test]
-    fn only_calls_that_are_answered_stay() {
-        let all = module(&[("env", "proxy_log")], &["proxy_on_log", "proxy_on_tick", "proxy_on_response_body"]);
-        let finished = finish(&all).unwrap();
-        assert_eq!(exports(&finished), ["proxy_on_tick"]);
-        // The rest is the same, byte for byte.
-        assert_eq!(finished, module(&[("env", "proxy_log")], &["proxy_on_tick"]));
-    }
-
-    #[test]
     fn what_is_not_a_module_is_refused() {
-        let whole = module(&[("env", "proxy_log")], &[]);
-        assert!(finish(b"not wasm").is_err());
-        assert!(finish(whole.get(..whole.len() - 1).unwrap()).is_err());
+        let whole = module(&[("env", "proxy_log")]);
+        assert!(check_imports(b"not wasm").is_err());
+        assert!(check_imports(whole.get(..whole.len() - 1).unwrap()).is_err());
     }
 }

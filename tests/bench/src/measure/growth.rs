@@ -21,8 +21,9 @@ const MOST: f64 = 0.01;
 /// Sends `count` callbacks through each of ours; the answer is whether memory stayed as it was.
 pub(crate) fn run(count: usize) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Room for all of them, should they all come within the time that callbacks are remembered.
-    let capacity = u32::try_from(count + FIRST)?;
+    // Room for all of them, should they all come within the time that callbacks are remembered; and twice that, because a
+    // table that is nearly full refuses here and there.
+    let capacity = u32::try_from(2 * (count + FIRST))?;
     let site = Site::start(capacity, machine::share_cores()?)?;
     let body = requests::body(Case::COMMON.body_bytes);
     let mut table = Table::new();
