@@ -90,6 +90,17 @@ pub trait SecretSource {
     fn file(&self, path: &str) -> Result<Vec<u8>, SecretProblem>;
 }
 
+/// Nothing but what stands in the policy itself.
+impl SecretSource for () {
+    fn environment(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
+        Err(SecretProblem::VariableNotSet)
+    }
+
+    fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
+        Err(SecretProblem::FilesUnsupported)
+    }
+}
+
 /// A secret as the configuration names it.
 #[derive(Clone)]
 pub(crate) enum SecretReference {

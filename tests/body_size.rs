@@ -1,50 +1,11 @@
 //! How much body is taken: to the byte, whether its length is known beforehand or only as it comes.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may stop")]
 
-use std::net::IpAddr;
-
-use secure_callbacks::{
-    CertificateState, Connection, Fingerprint, Pending, PolicyConfig, Rejection, RequestHead, SecretProblem,
-    SecretSource, TokenField, Verifier,
-};
+use secure_callbacks::{Pending, PolicyConfig, Rejection, RequestHead, TokenField, Verifier};
 use secure_callbacks_support::{Token, token};
 
 const NOW: i64 = 1_700_000_000;
 const MOST: u64 = 10;
-
-struct Nothing;
-
-impl SecretSource for Nothing {
-    fn environment(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::VariableNotSet)
-    }
-
-    fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::FilesUnsupported)
-    }
-}
-
-impl Connection for Nothing {
-    fn source(&self) -> Option<IpAddr> {
-        None
-    }
-
-    fn certificate(&self) -> CertificateState {
-        CertificateState::Missing
-    }
-
-    fn subject(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        None
-    }
-
-    fn fingerprint(&self) -> Option<Fingerprint> {
-        None
-    }
-}
 
 /// A callback whose head is good, with this length announced.
 fn started(body: &[u8], content_length: Option<u64>) -> Result<Pending, Rejection> {
@@ -53,9 +14,9 @@ fn started(body: &[u8], content_length: Option<u64>) -> Result<Pending, Rejectio
         token::API_KEY,
         token::SECRET
     );
-    let verifier = Verifier::new(PolicyConfig::from_json(&policy).unwrap().resolve(&Nothing).unwrap());
+    let verifier = Verifier::new(PolicyConfig::from_json(&policy).unwrap().resolve(&()).unwrap());
     let token = format!("Bearer {}", Token::valid(body, NOW).sign());
-    let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length, connection: &Nothing };
+    let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length, connection: &() };
     verifier.start(&head, NOW).map_err(|refused| refused.rejection)
 }
 

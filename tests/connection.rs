@@ -4,10 +4,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use secure_callbacks::{
-    CertificateState, Connection, Fingerprint, PolicyConfig, RequestHead, SecretProblem, SecretSource, TokenField,
-    Verifier,
-};
+use secure_callbacks::{CertificateState, Connection, Fingerprint, PolicyConfig, RequestHead, TokenField, Verifier};
 
 const FINGERPRINT: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -58,22 +55,10 @@ impl Connection for Client {
     }
 }
 
-struct NoSecrets;
-
-impl SecretSource for NoSecrets {
-    fn environment(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::VariableNotSet)
-    }
-
-    fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::FilesUnsupported)
-    }
-}
-
 /// The code for a request without a token: `token_missing` if the connection passed.
 fn code(rules: &str, client: &Client) -> &'static str {
     let json = format!(r#"{{"accounts":[{{"api_key":"k","secrets":["text:0123456789"]}}]{rules}}}"#);
-    let policy = PolicyConfig::from_json(&json).unwrap().resolve(&NoSecrets).unwrap();
+    let policy = PolicyConfig::from_json(&json).unwrap().resolve(&()).unwrap();
     let head = RequestHead { token: TokenField::Absent, content_length: None, connection: client };
     Verifier::new(policy).start(&head, 0).unwrap_err().rejection.code()
 }

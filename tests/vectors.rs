@@ -2,12 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A test may stop.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use secure_callbacks::replay::{Census, Layout, NoStore, Slot, Table};
 use secure_callbacks::{
-    Authentic, CertificateState, Conclusion, Connection, Fingerprint, Outcome, PolicyConfig, Refused, ReplayStore,
-    RequestHead, SecretProblem, SecretSource, TokenField, Verdict, Verifier, identity, verdict,
+    Authentic, Conclusion, Outcome, PolicyConfig, Refused, ReplayStore, RequestHead, TokenField, Verdict, Verifier,
+    identity, verdict,
 };
 use secure_callbacks_support::{Expectation, Framing, Host, Rendered, Row, load};
 
@@ -31,47 +30,9 @@ struct Seen {
     reply_body: Option<String>,
 }
 
-/// A connection without TLS from an address that no row asks for: certificates and sources have suites of their own,
-/// with real handshakes.
-struct Plaintext;
-
-impl Connection for Plaintext {
-    fn source(&self) -> Option<IpAddr> {
-        None
-    }
-
-    fn certificate(&self) -> CertificateState {
-        CertificateState::Missing
-    }
-
-    fn subject(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        None
-    }
-
-    fn fingerprint(&self) -> Option<Fingerprint> {
-        None
-    }
-}
-
-struct NoSecrets;
-
-impl SecretSource for NoSecrets {
-    fn environment(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::VariableNotSet)
-    }
-
-    fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::FilesUnsupported)
-    }
-}
-
 impl Proxy {
     fn start(policy: &str) -> Self {
-        let policy = PolicyConfig::from_json(policy).and_then(|config| config.resolve(&NoSecrets)).unwrap();
+        let policy = PolicyConfig::from_json(policy).and_then(|config| config.resolve(&())).unwrap();
         let slots = if policy.replay() { Layout::for_capacity(policy.replay_capacity()).slots() } else { 0 };
         let census = Census::new(policy.replay_memory(), NOW);
         Self { verifier: Verifier::new(policy), slots: vec![Slot::FREE; slots], census }
@@ -116,7 +77,7 @@ fn authenticate(verifier: &Verifier, request: &Rendered) -> Result<Authentic, Re
         (Some(_), Some(_)) => TokenField::Repeated,
     };
     let length = matches!(request.framing, Framing::Length | Framing::H2).then(|| request.body().len() as u64);
-    let mut pending = verifier.start(&RequestHead { token, content_length: length, connection: &Plaintext }, NOW)?;
+    let mut pending = verifier.start(&RequestHead { token, content_length: length, connection: &() }, NOW)?;
     for chunk in &request.chunks {
         pending.body(chunk)?;
     }

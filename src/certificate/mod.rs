@@ -56,6 +56,29 @@ pub trait Connection {
     fn remember(&self, _: Approved) {}
 }
 
+/// A connection of which nothing is known: a policy that asks for anything refuses it.
+impl Connection for () {
+    fn source(&self) -> Option<core::net::IpAddr> {
+        None
+    }
+
+    fn certificate(&self) -> CertificateState {
+        CertificateState::Missing
+    }
+
+    fn subject(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        None
+    }
+}
+
 /// That a certificate met a policy. Only the core can make one.
 #[derive(Debug, Clone, Copy)]
 pub struct Approved(());

@@ -3,38 +3,11 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use secure_callbacks::{
-    Answer, CertificateState, Connection, Fingerprint, PolicyConfig, RequestHead, Reservation, TokenField,
-};
+use secure_callbacks::{Answer, PolicyConfig, RequestHead, Reservation, TokenField};
 use secure_callbacks_envoy::protection::Protection;
 use secure_callbacks_envoy::replay::PARTS;
 
 use super::fake::{Known, NOW, Shared, bearer, protection, protection_at};
-
-/// A connection that nothing is asked of.
-struct Nowhere;
-
-impl Connection for Nowhere {
-    fn source(&self) -> Option<std::net::IpAddr> {
-        None
-    }
-
-    fn certificate(&self) -> CertificateState {
-        CertificateState::Missing
-    }
-
-    fn subject(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        None
-    }
-
-    fn fingerprint(&self) -> Option<Fingerprint> {
-        None
-    }
-}
 
 /// A reservation of a callback, as a request makes it.
 fn reservation(jti: &str, owner: u32, now: i64) -> Reservation {
@@ -42,7 +15,7 @@ fn reservation(jti: &str, owner: u32, now: i64) -> Reservation {
     let policy = PolicyConfig::from_json(json).and_then(|config| config.resolve(&Known)).unwrap();
     let token = bearer(b"", jti);
     let token = TokenField::Once(token.as_bytes());
-    let head = RequestHead { token, content_length: None, connection: &Nowhere };
+    let head = RequestHead { token, content_length: None, connection: &() };
     let pending = secure_callbacks::Verifier::new(policy).start(&head, now).unwrap();
     pending.end().unwrap().reservation(owner, now).unwrap()
 }

@@ -4,12 +4,11 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::hint::black_box;
-use std::net::IpAddr;
 
 use secure_callbacks::replay::{Census, Layout, Slot, Table};
 use secure_callbacks::{
-    Answer, Authentic, CertificateState, Clearance, Conclusion, Connection, Fingerprint, Outcome, Pending,
-    PolicyConfig, Rejection, ReplayStore, RequestHead, Reservation, SecretProblem, SecretSource, TokenField, Verifier,
+    Answer, Authentic, Clearance, Conclusion, Outcome, Pending, PolicyConfig, Rejection, ReplayStore, RequestHead,
+    Reservation, TokenField, Verifier,
 };
 use secure_callbacks_support::Token;
 use secure_callbacks_support::token::{API_KEY, SECRET};
@@ -60,7 +59,7 @@ impl Site {
     #[must_use]
     pub fn new() -> Self {
         let policy = format!(r#"{{"accounts":[{{"api_key":"{API_KEY}","secrets":["text:{SECRET}"]}}]}}"#);
-        let policy = PolicyConfig::from_json(&policy).and_then(|config| config.resolve(&NoSecrets)).expect("a policy");
+        let policy = PolicyConfig::from_json(&policy).and_then(|config| config.resolve(&())).expect("a policy");
         let slots = vec![Slot::FREE; Layout::for_capacity(policy.replay_capacity()).slots()];
         let census = Census::new(policy.replay_memory(), NOW);
         Self { verifier: Verifier::new(policy), slots, census }
@@ -87,7 +86,7 @@ impl Site {
         let head = RequestHead {
             token: TokenField::Once(&callback.authorization),
             content_length: u64::try_from(callback.body.len()).ok(),
-            connection: &Plaintext,
+            connection: &(),
         };
         self.verifier.start(&head, NOW).map_err(|refused| refused.rejection)
     }
@@ -146,42 +145,5 @@ fn clearance(conclusion: Conclusion<'_>) -> Clearance {
     match conclusion.outcome {
         Outcome::Forward(clearance) => clearance,
         Outcome::Reply(_) => panic!("refused: {}", conclusion.code),
-    }
-}
-
-/// A connection without TLS, of which the policy asks nothing.
-struct Plaintext;
-
-impl Connection for Plaintext {
-    fn source(&self) -> Option<IpAddr> {
-        None
-    }
-
-    fn certificate(&self) -> CertificateState {
-        CertificateState::Missing
-    }
-
-    fn subject(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        None
-    }
-
-    fn fingerprint(&self) -> Option<Fingerprint> {
-        None
-    }
-}
-
-struct NoSecrets;
-
-impl SecretSource for NoSecrets {
-    fn environment(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::VariableNotSet)
-    }
-
-    fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::FilesUnsupported)
     }
 }

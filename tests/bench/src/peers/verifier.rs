@@ -1,14 +1,10 @@
 //! The service that `ext_authz` and `auth_request` ask: our own core behind a socket, as fast as it can be. It keeps no
 //! memory of callbacks, and where the proxy sends no body it checks the token alone.
 
-use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
-use secure_callbacks::{
-    CertificateState, Connection, Fingerprint, PolicyConfig, RequestHead, SecretProblem, SecretSource, TokenField,
-    Verdict, Verifier,
-};
+use secure_callbacks::{PolicyConfig, RequestHead, TokenField, Verdict, Verifier};
 use secure_callbacks_support::token::{API_KEY, APPLICATION_ID, SECRET};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -24,7 +20,7 @@ pub(crate) fn serve(port: u16, head_only: bool) -> Result<()> {
         "replay": false,
     });
     let problem = |problem| anyhow!("the policy: {problem}");
-    let policy = PolicyConfig::from_value(policy).map_err(problem)?.resolve(&NoSecrets).map_err(problem)?;
+    let policy = PolicyConfig::from_value(policy).map_err(problem)?.resolve(&()).map_err(problem)?;
     let verifier = Verifier::new(policy);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -47,48 +43,10 @@ fn is_authentic(verifier: &Verifier, request: &Request<'_>) -> bool {
         (Some(_), Some(_)) => TokenField::Repeated,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let head = RequestHead { token, content_length: None, connection: &Unknown };
+    let head = RequestHead { token, content_length: None, connection: &() };
     let Ok(mut pending) = verifier.start(&head, i64::try_from(now).unwrap_or(i64::MAX)) else { return false };
     if pending.body(request.body).is_err() {
         return false;
     }
     pending.end().is_ok_and(|authentic| matches!(authentic.settle(None), Verdict::Accept(_)))
-}
-
-/// The policy asks nothing of the connection: it is the proxy's own.
-struct Unknown;
-
-impl Connection for Unknown {
-    fn source(&self) -> Option<IpAddr> {
-        None
-    }
-
-    fn certificate(&self) -> CertificateState {
-        CertificateState::Missing
-    }
-
-    fn subject(&self) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        None
-    }
-
-    fn fingerprint(&self) -> Option<Fingerprint> {
-        None
-    }
-}
-
-/// The secret is in the policy.
-struct NoSecrets;
-
-impl SecretSource for NoSecrets {
-    fn environment(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::VariableNotSet)
-    }
-
-    fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
-        Err(SecretProblem::FilesUnsupported)
-    }
 }
