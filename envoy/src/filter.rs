@@ -232,8 +232,8 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    /// Adds the identity headers, after what came from outside under their names is gone: to add is half the cost of
-    /// replacing.
+    /// Adds the identity headers, after what came from outside under their names is gone: to add costs less than to
+    /// replace.
     fn tell_application(&self, headers: &IdentityHeaders<'_>) -> Result<(), HostFailed> {
         for name in &self.forged {
             self.host.remove_field(Part::Headers, name)?;

@@ -150,6 +150,22 @@ fn a_certificate_that_is_known_costs_one_call() {
     }
 }
 
+/// What one policy found good says nothing to another.
+#[test]
+fn a_certificate_is_known_to_its_policy_alone() {
+    let subject = "CN=callbacks.opentok.com";
+    let shared = Shared::default();
+    for (named, code) in [(subject, "accepted"), ("CN=another", "client_certificate_mismatch")] {
+        let rule = format!(r#""replay": "off", "client_certificate": {{"subjects": ["{named}"]}}"#);
+        let protection = protection(&rule, &shared);
+        for _ in 0..2 {
+            let envoy = request(&shared).on(DIGEST, b"00").on(SUBJECT, subject.as_bytes());
+            envoy.filter(&protection).request_headers(true);
+            assert_eq!(envoy.counted()[0], code);
+        }
+    }
+}
+
 /// Envoy has validated it: critical extensions are Envoy's to know, such as the certificate policies of RFC 5280 section
 /// 4.2.1.4 or one of a company's own.
 #[test]
