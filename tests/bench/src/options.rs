@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use lexopt::prelude::{Long, Short, Value};
 
 /// What `--help` says.
@@ -9,6 +11,7 @@ cargo xtask bench [options]
   --quick           fewer rounds and cases: about a minute
   --only NAME       a host (envoy, nginx, application) or a row (such as lua); may be repeated. The plain proxy of the
                     same host always comes along, as what the others are compared with
+  --against FOLDER  also measures another build of ours, from a copy of target/dist, side by side with this one
   --check           compares with the targets, and fails if one is missed
   --write-docs      writes docs/performance.md and its charts from this run
   --memory [COUNT]  instead: resident memory after COUNT callbacks against after 10,000 (1,000,000 if not given)
@@ -32,6 +35,7 @@ pub(crate) struct Options {
     pub(crate) check: bool,
     pub(crate) write_docs: bool,
     pub(crate) only: Vec<String>,
+    pub(crate) against: Option<PathBuf>,
     pub(crate) memory: Option<usize>,
 }
 
@@ -48,6 +52,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             Long("check") => options.check = true,
             Long("write-docs") => options.write_docs = true,
             Long("only") => options.only.push(line.value()?.to_string_lossy().into_owned()),
+            Long("against") => options.against = Some(line.value()?.into()),
             Long("memory") => {
                 let count = line.optional_value().or_else(|| line.next_if_value());
                 options.memory = Some(match count {

@@ -24,7 +24,7 @@ pub(crate) fn run(count: usize) -> Result<bool> {
     // Room for all of them, should they all come within the time that callbacks are remembered; and twice that, because a
     // table that is nearly full refuses here and there.
     let capacity = u32::try_from(2 * (count + FIRST))?;
-    let site = Site::start(capacity, machine::share_cores()?)?;
+    let site = Site::start(capacity, machine::share_cores()?, None)?;
     let body = requests::body(Case::COMMON.body_bytes);
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);

@@ -25,7 +25,7 @@ pub(crate) fn run(options: &Options) -> Result<Results> {
     let begun = Instant::now();
     let pinned = machine::share_cores()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let site = Site::start(REPLAY_CAPACITY, pinned)?;
+    let site = Site::start(REPLAY_CAPACITY, pinned, options.against.clone())?;
     let mut about = machine::about(REPLAY_CAPACITY)?;
     println!("{}, {} cores, {}", about.processor, about.cores, about.kernel);
     let instances = start(&wanted(options)?, &site)?;
@@ -62,7 +62,8 @@ pub(crate) fn run(options: &Options) -> Result<Results> {
 
 /// The rows that the options name, with the plain one of each host.
 fn wanted(options: &Options) -> Result<Vec<Peer>> {
-    let all = peers::catalogue();
+    let mut all = peers::catalogue();
+    all.retain(|peer| !peer.is_other_build() || options.against.is_some());
     let named: Vec<_> = all.iter().filter(|peer| peer.is_meant(&options.only)).copied().collect();
     ensure!(!named.is_empty(), "no row has such a name");
     let is_with = |peer: &Peer| named.iter().any(|named| named.host == peer.host);

@@ -14,16 +14,16 @@ pub(crate) fn cases(peer: &Peer, quick: bool) -> Vec<Case> {
     }
     if has_tls(peer) {
         cases.extend(SIZES.map(Case::sized).iter().filter(|case| !quick || case.body_bytes == 1 << 20));
-        if !quick {
+        if !quick && !peer.is_other_build() {
             cases.extend([Case::HTTP2, Case::MUTUAL_TLS]);
         }
     }
     cases
 }
 
-/// The plain proxies and ours have every case.
+/// The plain proxies and ours have every case, another build of ours all but other transports.
 pub(crate) fn has_tls(peer: &Peer) -> bool {
-    peer.host != Host::Application && (peer.is_plain() || peer.is_ours())
+    peer.host != Host::Application && (peer.is_plain() || peer.is_ours() || peer.is_other_build())
 }
 
 /// How many callbacks of a case one round sends to a row.

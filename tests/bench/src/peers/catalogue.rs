@@ -75,6 +75,11 @@ impl Peer {
         self.name == "ours"
     }
 
+    /// Whether it is ours in another build, the one of `--against`.
+    pub(crate) fn is_other_build(&self) -> bool {
+        self.name == "other"
+    }
+
     /// Whether `--only` means it.
     pub(crate) fn is_meant(&self, only: &[String]) -> bool {
         let is_it = |wanted: &String| wanted == self.name || wanted == self.host.name();
@@ -111,12 +116,16 @@ pub(crate) fn catalogue() -> Vec<Peer> {
         Peer::new(Envoy, "noop", "a wasm filter that does nothing", "noop.yaml"),
         Peer::new(Envoy, "hold", "a wasm filter that only reads head and body", "hold.yaml"),
         Peer::new(Envoy, "ours", "secure-callbacks", "ours.yaml").checks(TokenAndBody, ALL),
+        Peer::new(Envoy, "other", "secure-callbacks, the other build", "ours.yaml").checks(TokenAndBody, ALL),
         Peer::new(Envoy, "jwt_authn", "Envoy's jwt_authn", "jwt_authn.yaml").checks(Token, "token"),
         Peer::new(Envoy, "ext_authz", "ext_authz to a Rust service", "ext_authz.yaml")
             .checks(TokenAndBody, NO_REPLAY)
             .with(Helper::Verifier { head_only: false }),
         Peer::new(Nginx, "plain", "plain proxy", "plain.conf").files(NGINX_TLS),
         Peer::new(Nginx, "ours", "secure-callbacks", "ours.conf").files(NGINX_TLS).checks(TokenAndBody, ALL),
+        Peer::new(Nginx, "other", "secure-callbacks, the other build", "ours.conf")
+            .files(NGINX_TLS)
+            .checks(TokenAndBody, ALL),
         Peer::new(Nginx, "lua", "Lua, libcrypto by FFI", "lua.conf")
             .files(&["process.conf", "common.conf", "verify.lua"])
             .checks(TokenAndBody, NO_REPLAY),

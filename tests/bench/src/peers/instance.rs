@@ -45,13 +45,14 @@ impl Instance {
             Some(Helper::Application { .. }) => helper_port.port(),
             _ => site.upstream,
         };
+        let other = site.against.as_deref().filter(|_| peer.is_other_build());
         let values = Values::from([
             ("http", http1.port().to_string()),
             ("http2", http2.port().to_string()),
             ("tls", tls.port().to_string()),
             ("upstream", upstream.to_string()),
             ("verifier", helper_port.port().to_string()),
-            ("filter_module", site::filter_module(kind)?.display().to_string()),
+            ("filter_module", site::filter_module(kind, other)?.display().to_string()),
             ("bench_filters", site::bench_filters().display().to_string()),
             ("debian", site::debian().display().to_string()),
             ("replay_capacity", site.replay_capacity.to_string()),

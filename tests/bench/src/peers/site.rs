@@ -1,7 +1,7 @@
 //! What all rows share: the application behind them, certificates, and where programs and modules are.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,8 @@ pub(crate) struct Site {
     pub(crate) replay_capacity: u32,
     /// Where proxies run: alone on the first core, if there are others for the rest.
     pub(crate) pinned: Option<usize>,
+    /// Another `dist` of ours to measure beside this one.
+    pub(crate) against: Option<PathBuf>,
     pub(crate) skipped: RefCell<Vec<(String, String)>>,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Certificates {
 
 impl Site {
     /// Starts the application.
-    pub(crate) fn start(replay_capacity: u32, pinned: Option<usize>) -> Result<Self> {
+    pub(crate) fn start(replay_capacity: u32, pinned: Option<usize>, against: Option<PathBuf>) -> Result<Self> {
         let authority = Authority::root("benchmark");
         let server = authority.issue(&Leaf::named("localhost").dns_names(&["localhost"]));
         let subject = [(DnType::OrganizationName, "TokBox"), (DnType::CommonName, "callbacks.opentok.com")];
@@ -50,6 +52,7 @@ impl Site {
             certificates: Certificates { authority, server, client },
             replay_capacity,
             pinned,
+            against: against.map(std::path::absolute).transpose()?,
             skipped: RefCell::default(),
         })
     }
@@ -99,7 +102,11 @@ pub(crate) fn bench_filters() -> PathBuf {
     tools::target().join("dist/bench_filters.wasm")
 }
 
-/// Our filter or module for this proxy.
-pub(crate) fn filter_module(kind: ProxyKind) -> Result<PathBuf> {
-    tools::find(kind).map(|tools| tools.filter).context("our own module")
+/// Our filter or module for this proxy; the one in `other`, a copy of `target/dist`, if there is one.
+pub(crate) fn filter_module(kind: ProxyKind, other: Option<&Path>) -> Result<PathBuf> {
+    let module = tools::find(kind).map(|tools| tools.filter).context("our own module")?;
+    match other {
+        Some(other) => Ok(other.join(module.strip_prefix(tools::target().join("dist"))?)),
+        None => Ok(module),
+    }
 }
