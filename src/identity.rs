@@ -100,7 +100,7 @@ pub struct IdentityHeaders<'c> {
 
 impl IdentityHeaders<'_> {
     /// Each name with its value.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
         let identity = self.identity;
         let values = [
             self.code,

@@ -125,9 +125,7 @@ fn conclude<'r>(request: Request<'_>, context: &'r Context, verdict: Verdict) ->
     }
     let told = match conclusion.outcome {
         Outcome::Forward(_) => {
-            let headers = conclusion.identity_headers(request.client_subject());
-            let fields: std::vec::Vec<_> = headers.iter().collect();
-            request.replace_headers(fields.into_iter())
+            request.replace_headers(conclusion.identity_headers(request.client_subject()).iter())
         }
         Outcome::Reply(_) => Ok(()),
     };

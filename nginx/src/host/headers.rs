@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use ngx::allocator::AllocError;
 use ngx::core::{NgxStr, Pool};
-use ngx::ffi::{ngx_hash_strlow, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t};
+use ngx::ffi::{ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t};
 
 use super::list::HeaderList;
 
@@ -31,16 +31,14 @@ pub(crate) fn replace<'f>(
     pool: &Pool,
     fields: impl Iterator<Item = (&'static str, &'f str)> + Clone,
 ) -> Result<(), AllocError> {
-    let mut fresh = std::vec::Vec::new();
-    for (name, value) in fields.clone().filter(|(_, value)| !value.is_empty()) {
-        fresh.push(field(pool, name, value)?);
-    }
+    let with_value = fields.clone().filter(|(_, value)| !value.is_empty());
+    let fresh = with_value.map(|(name, value)| field(pool, name, value));
     let goes = |old: &ngx_table_elt_t| {
         // SAFETY: the element is nginx's, and so is its string.
         let name = unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes();
         fields.clone().any(|(replaced, _)| same_name(name, replaced.as_bytes()))
     };
-    list.replace(goes, &fresh)
+    list.replace(goes, fresh)
 }
 
 /// A field as nginx has them. `name` is in lower case.
@@ -51,13 +49,21 @@ pub(super) fn field(pool: &Pool, name: &'static str, value: &str) -> Result<ngx_
     // SAFETY: all zero is a valid element.
     let mut field: ngx_table_elt_t = unsafe { core::mem::zeroed() };
     field.key = over(name.as_bytes());
+    field.lowcase_key = field.key.data;
+    field.hash = hash(name.as_bytes());
     // SAFETY: the pool is valid.
-    let copy = |text: &str| unsafe { ngx_str_t::from_bytes(pool.as_ptr(), text.as_bytes()) }.ok_or(AllocError);
-    field.value = copy(value)?;
-    field.lowcase_key = copy(name)?.data;
-    // SAFETY: both are valid for the name's length; the name is lower case already, so the copy stays as it is.
-    field.hash = unsafe { ngx_hash_strlow(field.lowcase_key, name.as_ptr().cast_mut(), name.len()) };
+    field.value = unsafe { ngx_str_t::from_bytes(pool.as_ptr(), value.as_bytes()) }.ok_or(AllocError)?;
     Ok(field)
+}
+
+/// `ngx_hash_key`, by which nginx's tables of names know a header.
+const fn hash(lower_case: &[u8]) -> ngx_uint_t {
+    let (mut hash, mut rest): (ngx_uint_t, _) = (0, lower_case);
+    while let [byte, after @ ..] = rest {
+        hash = hash.wrapping_mul(31).wrapping_add(*byte as ngx_uint_t);
+        rest = after;
+    }
+    hash
 }
 
 /// Puts a field into an answer's list, which nginx made with `ngx_list_init`.

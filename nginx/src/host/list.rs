@@ -23,11 +23,11 @@ impl HeaderList {
         Self { list, pool }
     }
 
-    /// Takes out every element that `goes` names, and adds `fresh` in a part of its own.
+    /// Takes out every element that `goes` names, and adds `fresh`, which is not empty, in a part of its own.
     pub(crate) fn replace(
         &self,
         goes: impl Fn(&ngx_table_elt_t) -> bool,
-        fresh: &[ngx_table_elt_t],
+        fresh: impl Iterator<Item = Result<ngx_table_elt_t, AllocError>>,
     ) -> Result<(), AllocError> {
         // First the new last part: from then on no part that is cut is the one nginx adds to.
         self.append(fresh)?;
@@ -73,16 +73,20 @@ impl HeaderList {
     }
 
     /// Adds a part that holds `fresh` and has room for what nginx adds later.
-    fn append(&self, fresh: &[ngx_table_elt_t]) -> Result<(), AllocError> {
+    fn append(&self, fresh: impl Iterator<Item = Result<ngx_table_elt_t, AllocError>>) -> Result<(), AllocError> {
         // SAFETY: the list is valid, and nobody else uses it meanwhile.
         let list = unsafe { &mut *self.list.as_ptr() };
         // Nginx takes every part to have room for as many.
-        list.nalloc = list.nalloc.max(fresh.len());
+        list.nalloc = list.nalloc.max(fresh.size_hint().1.ok_or(AllocError)?);
         let room = Layout::array::<ngx_table_elt_t>(list.nalloc).map_err(|_| AllocError)?;
         let elements = self.pool.allocate_zeroed(room)?.cast::<ngx_table_elt_t>();
-        // SAFETY: there is room for at least as many.
-        unsafe { ptr::copy_nonoverlapping(fresh.as_ptr(), elements.as_ptr(), fresh.len()) };
-        let part = ngx_list_part_t { elts: elements.as_ptr().cast(), nelts: fresh.len(), next: ptr::null_mut() };
+        let mut filled = 0;
+        for element in fresh.take(list.nalloc) {
+            // SAFETY: there is room for `nalloc` elements.
+            unsafe { elements.add(filled).write(element?) };
+            filled += 1;
+        }
+        let part = ngx_list_part_t { elts: elements.as_ptr().cast(), nelts: filled, next: ptr::null_mut() };
         let part = allocator::allocate(part, &self.pool)?;
         // SAFETY: the last part is the list's.
         unsafe { (*list.last).next = part.as_ptr() };
