@@ -124,9 +124,7 @@ fn conclude<'r>(request: Request<'_>, context: &'r Context, verdict: Verdict) ->
         request.log(level, format_args!("{line}"));
     }
     let told = match conclusion.outcome {
-        Outcome::Forward(_) => {
-            request.replace_headers(conclusion.identity_headers(request.client_subject()).iter())
-        }
+        Outcome::Forward(_) => request.replace_headers(conclusion.identity_headers(request.client_subject()).iter()),
         Outcome::Reply(_) => Ok(()),
     };
     let Conclusion { code, identity, outcome, .. } = conclusion;

@@ -62,8 +62,7 @@ pub(crate) fn envoy_into(target: &Path, dist: &Path) -> Result<()> {
     wasm_cargo("build").arg("--release").arg("--target-dir").arg(target).portable(target, &WASM_FLAGS).shown()?;
     let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy.wasm");
     let module = fs::read(&made).map_err(|error| format!("cannot read {}: {error}", made.display()))?;
-    wasm::check_imports(&module)?;
-    place(&module, &dist.join("secure_callbacks.wasm"), start)
+    place(&wasm::finish(&module)?, &dist.join("secure_callbacks.wasm"), start)
 }
 
 /// A cargo command on the filter.
