@@ -26,7 +26,7 @@ pub(crate) fn members<'a, const N: usize>(
     wanted: &[&str; N],
 ) -> Result<[Option<Scalar<'a>>; N], serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let values = deserializer.deserialize_map(Members { wanted })?;
+    let values = deserializer.deserialize_any(Members { wanted })?;
     deserializer.end()?;
     Ok(values)
 }
@@ -59,6 +59,40 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
         }
         Ok(values)
     }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        not_an_object()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        not_an_object()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+        not_an_object()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        not_an_object()
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+        not_an_object()
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        not_an_object()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        not_an_object()
+    }
+}
+
+/// What the text is instead. It could be left to `serde`, which would put the value into a message that nobody reads, and
+/// so bring the formatting of floating-point numbers, 46 KB, into the module.
+fn not_an_object<T, E: Error>() -> Result<T, E> {
+    Err(E::custom("not an object"))
 }
 
 /// A member's name, borrowed where it has no escapes.
