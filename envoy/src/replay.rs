@@ -49,10 +49,12 @@ impl Tables {
                 // Near capacities share a layout, and so the very keys: reserved twice, a callback would be its own
                 // replay.
                 Some(same) => same.until = same.until.map(|other| other.max(until)),
-                None => members.push(Member { table, until: Some(until) }),
+                None => {
+                    let place = members.partition_point(|member| member.table.size() < table.size());
+                    members.insert(place, Member { table, until: Some(until) });
+                }
             }
         }
-        members.sort_by_key(|member| member.table.size());
         Some(Self { members, sweep: Sweep::default() })
     }
 
