@@ -1,7 +1,7 @@
 //! One JSON object read member by member: no tree, no duplicate member, nothing after it.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
+use alloc::collections::BinaryHeap;
 use core::fmt;
 
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -44,20 +44,19 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut values = [const { None }; N];
-        // A set, because a caller nobody knows chooses how many there are.
-        let mut others = BTreeSet::new();
+        // Sorted at the end, because a caller nobody knows chooses how many there are.
+        let mut others = BinaryHeap::new();
         while let Some(Name(name)) = map.next_key()? {
             let value = map.next_value()?;
             let slot = self.wanted.iter().position(|wanted| *wanted == name).and_then(|index| values.get_mut(index));
-            let seen_before = match slot {
-                Some(slot) => slot.replace(value).is_some(),
-                None => !others.insert(name),
-            };
-            if seen_before {
-                return Err(A::Error::custom("duplicate member"));
+            match slot.map(|slot| slot.replace(value)) {
+                Some(None) => {}
+                Some(Some(_)) => return duplicate_member(),
+                None => others.push(name),
             }
         }
-        Ok(values)
+        let others = others.into_sorted_vec();
+        if others.windows(2).any(|pair| pair.first() == pair.last()) { duplicate_member() } else { Ok(values) }
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
@@ -87,6 +86,10 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
         not_an_object()
     }
+}
+
+fn duplicate_member<T, E: Error>() -> Result<T, E> {
+    Err(E::custom("duplicate member"))
 }
 
 /// What the text is instead. It could be left to `serde`, which would put the value into a message that nobody reads, and

@@ -4,6 +4,8 @@
 //! extensions, the form of its serial number) is no reason to refuse what Envoy took. Only the way to one extension is
 //! walked, for a whole certificate's decoder would weigh a quarter of the module.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
@@ -18,7 +20,7 @@ const DNS_NAME: Tag = Tag::ContextSpecific { constructed: false, number: TagNumb
 
 /// Every DNS name of a certificate. `None` if it is none, or holds the extension twice.
 pub(super) fn dns_names(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let (_, certificate) = der::pem::decode_vec(pem).ok()?;
+    let certificate = decode(pem)?;
     let outer = parts(AnyRef::from_der(&certificate).ok()?.value())?;
     let to_be_signed = outer.first()?;
     let Some(extensions) = parts(to_be_signed.value())?.into_iter().find(|part| part.tag() == EXTENSIONS) else {
@@ -37,6 +39,15 @@ pub(super) fn dns_names(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
         }
     }
     Some(found.unwrap_or_default())
+}
+
+/// The bytes of a certificate in PEM (RFC 7468 section 5), as Envoy writes it.
+fn decode(pem: &[u8]) -> Option<Vec<u8>> {
+    const FIRST: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    const LAST: &[u8] = b"-----END CERTIFICATE-----";
+    let text = pem.trim_ascii().strip_prefix(FIRST)?.strip_suffix(LAST)?;
+    let text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(text).ok()
 }
 
 /// The elements that follow one another in `bytes`.
