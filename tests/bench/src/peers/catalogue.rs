@@ -80,6 +80,11 @@ impl Peer {
         self.name == "other"
     }
 
+    /// Whether it is ours with a line in the log for each refusal.
+    pub(crate) fn is_logging(&self) -> bool {
+        self.name == "logging"
+    }
+
     /// Whether `--only` means it.
     pub(crate) fn is_meant(&self, only: &[String]) -> bool {
         let is_it = |wanted: &String| wanted == self.name || wanted == self.host.name();
@@ -123,6 +128,9 @@ pub(crate) fn catalogue() -> Vec<Peer> {
             .with(Helper::Verifier { head_only: false }),
         Peer::new(Nginx, "plain", "plain proxy", "plain.conf").files(NGINX_TLS),
         Peer::new(Nginx, "ours", "secure-callbacks", "ours.conf").files(NGINX_TLS).checks(TokenAndBody, ALL),
+        Peer::new(Nginx, "logging", "secure-callbacks, error_log … warn", "ours.conf")
+            .files(NGINX_TLS)
+            .checks(TokenAndBody, ALL),
         Peer::new(Nginx, "other", "secure-callbacks, the other build", "ours.conf")
             .files(NGINX_TLS)
             .checks(TokenAndBody, ALL),

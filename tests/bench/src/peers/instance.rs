@@ -56,6 +56,7 @@ impl Instance {
             ("bench_filters", site::bench_filters().display().to_string()),
             ("debian", site::debian().display().to_string()),
             ("replay_capacity", site.replay_capacity.to_string()),
+            ("log_level", if peer.is_logging() { "warn" } else { "error" }.into()),
             ("api_key", API_KEY.into()),
             ("application", APPLICATION_ID.into()),
             ("secret", SECRET.into()),
