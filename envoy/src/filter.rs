@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! Fresh ──head──▶ Held ──end of body──▶ Forwarded ──response or end of stream──▶ reservation settled
-//!   └──────────────┴──────────────────▶ Answered (nothing forwards any more)
+//!   ├──────────────┴──────────────────▶ Answered (nothing forwards any more)
+//!   └──▶ Refused ──end of body, or patience──▶ Answered
 //! ```
 
 mod certificates;
@@ -13,22 +14,26 @@ mod connection;
 mod fields;
 mod host;
 mod names;
+mod record;
+mod refusal;
+mod waiting;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::Level;
 use secure_callbacks::identity::IdentityHeaders;
 use secure_callbacks::replay::is_taken;
 use secure_callbacks::verifier::UnixSeconds;
-use secure_callbacks::{Conclusion, Outcome, Pending, Reply, Reservation, Verdict};
+use secure_callbacks::{Conclusion, Outcome, Pending, Reservation, Verdict};
 
 use crate::protection::Protection;
 use certificates::Certificate;
 pub(crate) use certificates::Certificates;
-use connection::{Downstream, address, validated_subject};
+use connection::{Downstream, validated_subject};
 use fields::Head;
 pub use host::{Answer, Flow, Host, HostFailed, Part};
+use refusal::Refusal;
+pub use waiting::{Request, Waiting};
 
 /// The most of a body that is copied into the sandbox at once: its memory never shrinks.
 const SLICE_BYTES: usize = 64 * 1024;
@@ -41,6 +46,8 @@ enum Stage {
     Fresh,
     /// The head is good; the body is awaited. `hashed`: how much of it was taken in.
     Held { pending: Pending, hashed: usize },
+    /// The verdict on the head is a refusal, which is told when the body, a short one, has come.
+    Refused(Box<Refusal>),
     /// It went on; the reservation waits for the upstream's answer.
     Forwarded { reservation: Option<Reservation> },
     /// The caller has its answer, and nothing went on.
@@ -63,6 +70,8 @@ pub struct Filter<H: Host> {
     forged: Vec<Box<[u8]>>,
     /// The client's, if the policy asks for one.
     certificate: Option<Rc<Certificate>>,
+    /// What is still to come of a request is so short that a refusal waits for it.
+    rest_is_short: bool,
 }
 
 impl<H: Host> Filter<H> {
@@ -76,6 +85,7 @@ impl<H: Host> Filter<H> {
             time: Duration::ZERO,
             forged: Vec::new(),
             certificate: None,
+            rest_is_short: false,
         }
     }
 
@@ -89,13 +99,17 @@ impl<H: Host> Filter<H> {
         let Ok(head) = Head::read(&self.host, verifier.policy().token_header(), end_of_stream) else {
             return self.fail();
         };
+        let rest_is_short = refusal::waits_for(head.content_length(), verifier.policy());
         self.time = self.host.time();
         let connection = Downstream::new(&self.host, protection.certificates());
         let started = verifier.start(&head.request(&connection), self.now());
         self.certificate = connection.into_certificate();
         self.forged = head.into_forged();
         match started {
-            Err(refused) => self.conclude(&protection, refused),
+            Err(refused) => {
+                self.rest_is_short = rest_is_short;
+                self.conclude(&protection, refused)
+            }
             Ok(pending) if end_of_stream => self.end_of_body(&protection, pending),
             Ok(pending) => self.hold(pending, 0),
         }
@@ -103,6 +117,9 @@ impl<H: Host> Filter<H> {
 
     /// More of the body is there: `size` bytes in all, since they are held back.
     pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Flow {
+        if self.is_waiting() {
+            return if end_of_stream { self.stop_waiting() } else { Flow::Hold };
+        }
         let (mut pending, hashed, protection) = match self.take_held() {
             Ok(held) => held,
             Err(flow) => return flow,
@@ -133,6 +150,9 @@ impl<H: Host> Filter<H> {
 
     /// The trailers are there, and so the body has ended.
     pub fn request_trailers(&mut self) -> Flow {
+        if self.is_waiting() {
+            return self.stop_waiting();
+        }
         if matches!(self.stage, Stage::Held { .. } | Stage::Forwarded { .. })
             && fields::remove_forged_trailers(&self.host).is_err()
         {
@@ -184,7 +204,7 @@ impl<H: Host> Filter<H> {
     fn unexpected(&mut self) -> Flow {
         match self.stage {
             Stage::Forwarded { .. } => Flow::Continue,
-            Stage::Answered => Flow::Hold,
+            Stage::Answered | Stage::Refused(_) => Flow::Hold,
             Stage::Fresh | Stage::Held { .. } => self.fail(),
         }
     }
@@ -213,7 +233,7 @@ impl<H: Host> Filter<H> {
     /// Does and records what follows from a verdict.
     fn conclude(&mut self, protection: &Protection, verdict: impl Into<Verdict>) -> Flow {
         let conclusion = protection.verifier().conclude(verdict);
-        self.record(protection, &conclusion);
+        record::record(&self.host, protection, &conclusion);
         match conclusion.outcome {
             Outcome::Forward(_) => self.forward(conclusion),
             Outcome::Reply(reply) => self.answer(&reply, conclusion.code),
@@ -242,55 +262,6 @@ impl<H: Host> Filter<H> {
             self.host.add_header(name, value)?;
         }
         Ok(())
-    }
-
-    fn answer(&mut self, reply: &Reply<'_>, code: &str) -> Flow {
-        self.send(&Answer {
-            status: reply.status,
-            headers: reply.headers().collect(),
-            body: reply.body(),
-            details: code,
-        })
-    }
-
-    /// Refuses because a verdict can't be had, or not be carried out.
-    fn fail(&mut self) -> Flow {
-        self.settle(|_| false);
-        log::error!("secure_callbacks: request refused: the host did not do what was asked of it");
-        self.answer(&Reply::unavailable(), "secure_callbacks_unavailable")
-    }
-
-    /// Answers the caller once. If that fails too, the request stays held until the proxy gives up on it.
-    fn send(&mut self, answer: &Answer<'_>) -> Flow {
-        self.stage = Stage::Answered;
-        if self.host.reply(answer).is_err() {
-            log::error!("secure_callbacks: the answer could not be sent; the request stays held");
-        }
-        Flow::Hold
-    }
-
-    fn record(&self, protection: &Protection, conclusion: &Conclusion<'_>) {
-        let host = &self.host;
-        if let Some(counter) = protection.metrics().requests(conclusion.code) {
-            host.increment(counter);
-        }
-        host.set_state("secure_callbacks_result", conclusion.code);
-        if let Some(identity) = &conclusion.identity {
-            host.set_state("secure_callbacks_api_key", identity.api_key());
-            if let Some(application_id) = identity.application_id() {
-                host.set_state("secure_callbacks_application_id", application_id);
-            }
-            if let Some(jti) = identity.jti() {
-                host.set_state("secure_callbacks_jti", jti);
-            }
-        }
-        let level = if conclusion.fault { Level::Error } else { Level::Warn };
-        if conclusion.code != secure_callbacks::verdict::ACCEPTED && log::log_enabled!(level) {
-            let source = address(host);
-            if let Some(line) = conclusion.log_line(protection.verifier().policy().name(), &source) {
-                log::log!(level, "{line}");
-            }
-        }
     }
 
     /// Settles the reservation, if there is one that waits for it.

@@ -8,21 +8,23 @@ use proxy_wasm::types::{Action, ContextType};
 use secure_callbacks::verifier::UnixSeconds;
 
 use crate::configuration::SandboxSecrets;
-use crate::filter::{Filter, Flow, Host};
+use crate::filter::{Filter, Flow, Host, Request, Waiting};
 use crate::host::Envoy;
 use crate::protection::Protection;
 
-/// How often a part of the replay entries is counted: a small table's all at once, a large one's in a quarter of a minute.
+/// How often a part of the replay entries is counted (a small table's all at once, a large one's in a quarter of a minute)
+/// and refusals wait no longer.
 const TICK: Duration = Duration::from_secs(1);
 
 proxy_wasm::main! {{
     Envoy::report_panics();
-    proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None }));
+    proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None, waiting: Rc::default() }));
 }}
 
 /// One configuration on one worker.
 struct Plugin {
     protection: Option<Rc<Protection>>,
+    waiting: Rc<Waiting<Envoy>>,
 }
 
 impl Context for Plugin {}
@@ -36,9 +38,7 @@ impl RootContext for Plugin {
                 for place in protection.short_secrets_to_warn_of(&Envoy) {
                     log::warn!("secure_callbacks: configuration: {place}: fewer than 32 bytes");
                 }
-                if protection.metrics().replay_entries().is_some() {
-                    Envoy::tick_every(TICK);
-                }
+                Envoy::tick_every(TICK);
                 self.protection = Some(Rc::new(protection));
                 true
             }
@@ -57,10 +57,13 @@ impl RootContext for Plugin {
         {
             Envoy::set_gauge(gauge, entries);
         }
+        // Last, because from then on calls are about those requests.
+        self.waiting.end(Envoy::turn_to);
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Request(Filter::new(Envoy, self.protection.clone(), context_id))))
+        let filter = Filter::new(Envoy, self.protection.clone(), context_id);
+        Some(Box::new(EnvoyRequest(Request::new(context_id, filter, &self.waiting))))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -73,26 +76,29 @@ fn now() -> UnixSeconds {
 }
 
 /// One request.
-struct Request(Filter<Envoy>);
+struct EnvoyRequest(Request<Envoy>);
 
 // The end of the stream is the drop of the filter: Envoy deletes the context then.
-impl Context for Request {}
+impl Context for EnvoyRequest {}
 
-impl HttpContext for Request {
+impl HttpContext for EnvoyRequest {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        action(self.0.request_headers(end_of_stream))
+        action(self.0.call(|filter| filter.request_headers(end_of_stream)))
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
-        action(self.0.request_body(body_size, end_of_stream))
+        action(self.0.call(|filter| filter.request_body(body_size, end_of_stream)))
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        action(self.0.request_trailers())
+        action(self.0.call(Filter::request_trailers))
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        self.0.response_headers();
+        self.0.call(|filter| {
+            filter.response_headers();
+            Flow::Continue
+        });
         Action::Continue
     }
 }

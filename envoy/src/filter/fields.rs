@@ -42,6 +42,11 @@ impl Head {
         RequestHead { token, content_length: self.content_length, connection }
     }
 
+    /// The length that it announces, of a body that follows.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+
     /// The names that came from outside and that the application would take for ours.
     pub(super) fn into_forged(self) -> Vec<Box<[u8]>> {
         self.forged

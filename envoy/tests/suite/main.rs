@@ -7,5 +7,6 @@ mod connection;
 mod fake;
 mod filter;
 mod pairs;
+mod refusal;
 mod replay;
 mod vectors;

@@ -21,12 +21,17 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
     stage.test("an_http2_stream_reset_inside_the_body_leaves_no_trace", tests, stream_reset);
     stage.test("a_body_shorter_than_its_length_is_not_forwarded", tests, cut_short);
     stage.test("good_and_bad_take_turns_on_one_connection", tests, keep_alive);
+    stage.test("refused_heads_leave_the_connection_as_it_is", tests, keep_alive_refused);
+    stage.test("a_refused_head_without_its_body_is_answered", tests, head_alone_refused);
     stage.test("pipelined_requests_are_judged_one_by_one", tests, pipelined);
     stage.test("good_and_bad_share_an_http2_connection", tests, http2_at_once);
     stage.test("expect_100_continue_with_a_good_token", tests, expect_continue);
     stage.test("expect_100_continue_with_a_bad_token", tests, expect_continue_refused);
     stage.test("length_and_chunks_together_are_refused", tests, length_and_chunks);
 }
+
+/// Longer than the filter in Envoy waits for the body of a refused callback.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 const ALL_FRAMINGS: [Framing; 6] = [
     Framing::Length,
@@ -171,6 +176,30 @@ fn keep_alive(running: &Running) -> Result<()> {
             }
         }
         Ok(())
+    })
+}
+
+fn keep_alive_refused(running: &Running) -> Result<()> {
+    wait(async {
+        let mut connection = http1::Connection::open(address(running)).await?;
+        for _ in 0..20 {
+            let mut callback = Callback::new();
+            callback.message.headers.retain(|(name, _)| name != b"Authorization");
+            connection.write(&http1::writes(&callback.message).concat()).await?;
+            refused(&running.upstream, &callback, &connection.reply().await?, "token_missing")?;
+        }
+        Ok(())
+    })
+}
+
+fn head_alone_refused(running: &Running) -> Result<()> {
+    let mut callback = Callback::new();
+    callback.message.headers.retain(|(name, _)| name != b"Authorization");
+    wait(async {
+        let mut connection = http1::Connection::open(address(running)).await?;
+        connection.write(&http1::writes(&callback.message)[0]).await?;
+        let reply = tokio::time::timeout(PATIENCE, connection.reply()).await.context("no answer")??;
+        refused(&running.upstream, &callback, &reply, "token_missing")
     })
 }
 

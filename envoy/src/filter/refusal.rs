@@ -1,0 +1,85 @@
+//! How a request is answered instead of forwarded: at once, or at its end. Envoy closes an HTTP/1.1 connection on which it answers before the
+//! whole request has come: the next callback then pays for a connection, and over TLS for a handshake. The body of a
+//! callback is short, and most often there already, so the answer waits for it.
+
+use secure_callbacks::{Policy, Reply};
+
+use super::{Answer, Filter, Flow, Host, Stage};
+
+/// The longest body that is waited for: more than callbacks have, and little enough to lie in Envoy's buffers meanwhile.
+const LONGEST: u64 = 16 * 1024;
+
+/// Whether to wait for a body of this length. One without a length may go on for ever, and one that the policy does not
+/// take is refused before it is there.
+pub(super) fn waits_for(content_length: Option<u64>, policy: &Policy) -> bool {
+    content_length.is_some_and(|length| length <= LONGEST.min(policy.max_body_size()))
+}
+
+/// A whole answer, kept until it is due.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+    code: &'static str,
+}
+
+impl Refusal {
+    pub(super) fn new(reply: &Reply<'_>, code: &'static str) -> Self {
+        let headers = reply.headers().map(|(name, value)| (name, value.into())).collect();
+        Self { status: reply.status, headers, body: reply.body().into(), code }
+    }
+
+    pub(super) fn answer(&self) -> Answer<'_> {
+        let headers = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Answer { status: self.status, headers, body: &self.body, details: self.code }
+    }
+}
+
+impl<H: Host> Filter<H> {
+    pub(super) fn answer(&mut self, reply: &Reply<'_>, code: &'static str) -> Flow {
+        if self.rest_is_short {
+            self.stage = Stage::Refused(Box::new(Refusal::new(reply, code)));
+            return Flow::Hold;
+        }
+        self.send(&Answer {
+            status: reply.status,
+            headers: reply.headers().collect(),
+            body: reply.body(),
+            details: code,
+        })
+    }
+
+    /// Whether it is refused and waits for the rest of the request to say so.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Refused(_))
+    }
+
+    /// Says now what it waited with.
+    pub(crate) fn stop_waiting(&mut self) -> Flow {
+        match std::mem::replace(&mut self.stage, Stage::Answered) {
+            Stage::Refused(refusal) => self.send(&refusal.answer()),
+            other => {
+                self.stage = other;
+                self.unexpected()
+            }
+        }
+    }
+
+    /// Refuses because a verdict can't be had, or not be carried out.
+    pub(super) fn fail(&mut self) -> Flow {
+        self.settle(|_| false);
+        self.rest_is_short = false;
+        log::error!("secure_callbacks: request refused: the host did not do what was asked of it");
+        self.answer(&Reply::unavailable(), "secure_callbacks_unavailable")
+    }
+
+    /// Answers the caller once. If that fails too, the request stays held until the proxy gives up on it.
+    fn send(&mut self, answer: &Answer<'_>) -> Flow {
+        self.stage = Stage::Answered;
+        if self.host.reply(answer).is_err() {
+            log::error!("secure_callbacks: the answer could not be sent; the request stays held");
+        }
+        Flow::Hold
+    }
+}
