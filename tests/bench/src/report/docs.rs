@@ -31,8 +31,8 @@ const METHOD: &str = "\
 - **Latency** is taken at a constant rate, half of the plain proxy's top rate, and counts from the moment at which the
   callback was due, so waiting counts. A row whose own top rate is not above that has no figure.
 - **Top rate** is what one core for the proxy and the rest for sender and application gave.
-- Envoy closes a connection on which it refuses before the whole request is read. Ours and `jwt_authn` do, so their figures
-  for refusing have a new connection for each callback in them; `ext_authz` waits for the body, and Nginx keeps the
+- Envoy closes a connection on which it refuses before the whole request is read. `jwt_authn` does, so its figure for
+  refusing has a new connection for each callback in it; ours and `ext_authz` wait for the body, and Nginx keeps the
   connection.
 - Ours tells every refusal in the log, at `warn`, the others tell none. Envoy's rows write the lines. Nginx writes them if
   `error_log` says `warn`; its own default is `error`, so that a row of its own shows what the line costs.
