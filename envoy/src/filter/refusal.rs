@@ -1,6 +1,6 @@
-//! How a request is answered instead of forwarded: at once, or at its end. Envoy closes an HTTP/1.1 connection on which it answers before the
-//! whole request has come: the next callback then pays for a connection, and over TLS for a handshake. The body of a
-//! callback is short, and most often there already, so the answer waits for it.
+//! How a request is answered instead of forwarded: at once, or at its end. Envoy closes an HTTP/1.1 connection on which
+//! it answers before the whole request has come: the next callback then pays for a connection, and over TLS for a
+//! handshake. The body of a callback is short, and most often there already, so the answer waits for it.
 
 use secure_callbacks::{Policy, Reply};
 
@@ -37,6 +37,7 @@ impl Refusal {
 }
 
 impl<H: Host> Filter<H> {
+    /// Answers with what the core says, once the rest of the request is there, if that is short.
     pub(super) fn answer(&mut self, reply: &Reply<'_>, code: &'static str) -> Flow {
         if self.rest_is_short {
             self.stage = Stage::Refused(Box::new(Refusal::new(reply, code)));
@@ -61,7 +62,7 @@ impl<H: Host> Filter<H> {
             Stage::Refused(refusal) => self.send(&refusal.answer()),
             other => {
                 self.stage = other;
-                self.unexpected()
+                Flow::Hold
             }
         }
     }

@@ -77,12 +77,12 @@ impl HeaderList {
         // SAFETY: the list is valid, and nobody else uses it meanwhile.
         let list = unsafe { &mut *self.list.as_ptr() };
         // Nginx takes every part to have room for as many.
-        list.nalloc = list.nalloc.max(fresh.size_hint().1.ok_or(AllocError)?);
-        let room = Layout::array::<ngx_table_elt_t>(list.nalloc).map_err(|_| AllocError)?;
+        let most = list.nalloc.max(fresh.size_hint().1.ok_or(AllocError)?);
+        let room = Layout::array::<ngx_table_elt_t>(most).map_err(|_| AllocError)?;
         let elements = self.pool.allocate_zeroed(room)?.cast::<ngx_table_elt_t>();
         let mut filled = 0;
-        for element in fresh.take(list.nalloc) {
-            // SAFETY: there is room for `nalloc` elements.
+        for element in fresh.take(most) {
+            // SAFETY: there is room for `most` elements.
             unsafe { elements.add(filled).write(element?) };
             filled += 1;
         }
@@ -91,6 +91,7 @@ impl HeaderList {
         // SAFETY: the last part is the list's.
         unsafe { (*list.last).next = part.as_ptr() };
         list.last = part.as_ptr();
+        list.nalloc = most;
         Ok(())
     }
 }
