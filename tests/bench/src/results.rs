@@ -106,7 +106,7 @@ pub(crate) struct Footprint {
     /// After all rounds.
     pub(crate) proxy_rss_kib: u64,
     pub(crate) helper_rss_kib: u64,
-    /// From the start of the proxy's process until it took a connection; the median of several starts.
+    /// From the start of the proxy's process until it took a connection, on all cores; the median of several starts.
     pub(crate) start_ms: f64,
 }
 

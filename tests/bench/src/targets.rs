@@ -67,7 +67,7 @@ pub(crate) fn targets(results: &Results) -> Vec<Target> {
         target("Nginx: 99th percentile of latency, against the plain proxy's", 1.15, "×", slower(results, "nginx")),
         target("Envoy: size of the module", 300.0, "KiB", results.wasm_bytes.map(|bytes| bytes as f64 / 1024.0)),
         target(
-            "Envoy: time to start, over the plain proxy's",
+            "Envoy: time to start on all cores, over the plain proxy's",
             350.0,
             "ms",
             start("ours").and_then(|ours| Some(ours - start("plain")?)),

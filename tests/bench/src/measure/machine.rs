@@ -13,6 +13,13 @@ use sha2::{Digest, Sha256};
 
 use crate::results::About;
 
+/// All cores that this program has, as `taskset` has them. Before [`share_cores`].
+pub(crate) fn all_cores() -> Result<String> {
+    let cores = sched_getaffinity(None)?;
+    let numbers = (0..CpuSet::MAX_CPU).filter(|core| cores.is_set(*core)).map(|core| core.to_string());
+    Ok(numbers.collect::<Vec<_>>().join(","))
+}
+
 /// Takes all cores but the first for this program, and returns that one, for the proxies. `None` on a single core.
 pub(crate) fn share_cores() -> Result<Option<usize>> {
     // Threads inherit it: senders wake as punctually as the kernel can.

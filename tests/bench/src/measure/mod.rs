@@ -20,9 +20,13 @@ use crate::results::Results;
 /// More than a whole run sends to one row within the time that callbacks are remembered.
 const REPLAY_CAPACITY: u32 = 262_144;
 
+/// What is remembered if a policy does not say.
+const DEFAULT_REPLAY_CAPACITY: u32 = 65_536;
+
 /// Runs everything that the options ask for.
 pub(crate) fn run(options: &Options) -> Result<Results> {
     let begun = Instant::now();
+    let all_cores = machine::all_cores()?;
     let pinned = machine::share_cores()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let site = Site::start(REPLAY_CAPACITY, pinned, options.against.clone())?;
@@ -51,7 +55,8 @@ pub(crate) fn run(options: &Options) -> Result<Results> {
     }
     let rows: Vec<_> = instances.iter().map(|instance| instance.peer).collect();
     drop(instances);
-    starts::run(&rows, &site, &mut footprints, options.quick)?;
+    let starts = Site { cores: Some(all_cores), ..Site::start(DEFAULT_REPLAY_CAPACITY, pinned, None)? };
+    starts::run(&rows, &starts, &mut footprints, options.quick)?;
 
     let wasm = rows.iter().any(|row| row.host == Host::Envoy && row.is_ours());
     let wasm = wasm.then(|| tools::find(ProxyKind::Envoy)).transpose()?;

@@ -131,12 +131,12 @@ fn command(kind: ProxyKind, directory: &Path, site: &Site) -> Result<Command> {
     Ok(command)
 }
 
-/// The program on the core of the proxies.
+/// The program on the core of the proxies, or where the site says.
 fn pinned(program: &Path, site: &Site) -> Command {
-    match site.pinned {
-        Some(core) => {
+    match site.cores.clone().or_else(|| site.pinned.map(|core| core.to_string())) {
+        Some(cores) => {
             let mut command = Command::new("taskset");
-            command.args(["--cpu-list", &core.to_string()]).arg(program);
+            command.args(["--cpu-list", &cores]).arg(program);
             command
         }
         None => Command::new(program),

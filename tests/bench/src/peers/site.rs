@@ -25,6 +25,8 @@ pub(crate) struct Site {
     pub(crate) replay_capacity: u32,
     /// Where proxies run: alone on the first core, if there are others for the rest.
     pub(crate) pinned: Option<usize>,
+    /// Where they run instead, as `taskset` has it.
+    pub(crate) cores: Option<String>,
     /// Another `dist` of ours to measure beside this one.
     pub(crate) against: Option<PathBuf>,
     pub(crate) skipped: RefCell<Vec<(String, String)>>,
@@ -52,6 +54,7 @@ impl Site {
             certificates: Certificates { authority, server, client },
             replay_capacity,
             pinned,
+            cores: None,
             against: against.map(std::path::absolute).transpose()?,
             skipped: RefCell::default(),
         })

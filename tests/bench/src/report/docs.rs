@@ -36,6 +36,8 @@ const METHOD: &str = "\
   connection.
 - Ours tells every refusal in the log, at `warn`, the others tell none. Envoy's rows write the lines. Nginx writes them if
   `error_log` says `warn`; its own default is `error`, so that a row of its own shows what the line costs.
+- **The time to start** is taken on all cores, with two listeners and the default `replay_capacity`: the median of five starts
+  until a connection is taken.
 - Before a row is timed it is seen to forward what is good and to refuse what it promises to refuse.
 - The configurations are in [`tests/bench/peers`](../tests/bench/peers). Where rows check less than ours, the column *looks
   at* says so. njs of this version has no handler in the access phase: its row checks in `js_content` and redirects inside
