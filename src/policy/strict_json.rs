@@ -13,13 +13,11 @@ pub(super) fn parse(text: &str) -> Result<Value, PolicyError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut repeated = None;
     let value = Strict { repeated: &mut repeated }.deserialize(&mut deserializer);
-    match value.and_then(|value| deserializer.end().map(|()| value)) {
-        Ok(value) => Ok(value),
-        Err(error) => Err(match repeated {
-            Some(field) => PolicyError::new(field, Problem::Repeated),
-            None => PolicyError::new("", Problem::NotJson { line: error.line(), column: error.column() }),
-        }),
+    if let Some(field) = repeated {
+        return Err(PolicyError::new(field, Problem::Repeated));
     }
+    let not_json = |error: serde_json::Error| Problem::NotJson { line: error.line(), column: error.column() };
+    value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| PolicyError::new("", not_json(error)))
 }
 
 struct Strict<'r> {
@@ -77,9 +75,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut fields = Map::new();
         while let Some(name) = object.next_key::<String>()? {
             let value = object.next_value_seed(Strict { repeated: self.repeated })?;
-            if fields.insert(name.clone(), value).is_some() {
+            // The first is told. An error here would be one of `serde`'s, with a message to write (`token::json`).
+            if fields.insert(name.clone(), value).is_some() && self.repeated.is_none() {
                 *self.repeated = Some(name);
-                return Err(A::Error::custom("repeated field"));
             }
         }
         Ok(Value::Object(fields))

@@ -23,7 +23,7 @@ const NAMES: [&str; 8] = ["iat", "exp", "nbf", "iss", "api_key", "application_id
 impl<'t> Claims<'t> {
     pub(crate) fn parse(json: &'t str) -> Result<Self, Rejection> {
         let [iat, exp, nbf, iss, api_key, application_id, jti, payload_hash] =
-            members(json, &NAMES).map_err(|_| Rejection::TokenMalformed)?;
+            members(json, &NAMES).ok_or(Rejection::TokenMalformed)?;
         Ok(Self { iat, exp, nbf, iss, api_key, application_id, jti, payload_hash })
     }
 

@@ -91,7 +91,7 @@ impl<'t> Token<'t> {
 
 fn check_header(header: &[u8]) -> Result<(), Rejection> {
     let json = core::str::from_utf8(header).map_err(|_| Rejection::TokenMalformed)?;
-    let [algorithm, critical] = members(json, &["alg", "crit"]).map_err(|_| Rejection::TokenMalformed)?;
+    let [algorithm, critical] = members(json, &["alg", "crit"]).ok_or(Rejection::TokenMalformed)?;
     match (algorithm, critical) {
         (Some(Scalar::Text(algorithm)), None) if algorithm == "HS256" => Ok(()),
         _ => Err(Rejection::AlgorithmNotAllowed),
