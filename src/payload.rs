@@ -8,13 +8,15 @@ use crate::verdict::Rejection;
 #[derive(Debug)]
 pub(crate) struct PayloadCheck {
     room: u64,
-    hash: Option<(Sha256, [u8; 32])>,
+    /// `None`: nothing is asked, or the answer is known.
+    expected: Option<[u8; 32]>,
+    hasher: Sha256,
 }
 
 impl PayloadCheck {
     /// `expected` is the `payload_hash` claim; `None` where the policy does not ask for it, and nothing is hashed.
     pub(crate) fn new(max_body_size: u64, expected: Option<[u8; 32]>) -> Self {
-        Self { room: max_body_size, hash: expected.map(|expected| (Sha256::new(), expected)) }
+        Self { room: max_body_size, expected, hasher: Sha256::new() }
     }
 
     pub(crate) fn check_length(&self, ahead: u64) -> Result<(), Rejection> {
@@ -24,16 +26,25 @@ impl PayloadCheck {
     pub(crate) fn update(&mut self, chunk: &[u8]) -> Result<(), Rejection> {
         let size = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         self.room = self.room.checked_sub(size).ok_or(Rejection::BodyTooLarge)?;
-        if let Some((hasher, _)) = &mut self.hash {
-            hasher.update(chunk);
+        if self.expected.is_some() {
+            self.hasher.update(chunk);
         }
         Ok(())
     }
 
+    pub(crate) fn expected_hash(&self) -> Option<&[u8; 32]> {
+        self.expected.as_ref()
+    }
+
+    /// The host knows that the whole body has the expected hash.
+    pub(crate) fn matched(&mut self) {
+        self.expected = None;
+    }
+
     /// The hash of a body that its sender knows is no secret, so an ordinary comparison serves.
     pub(crate) fn finish(self) -> Result<(), Rejection> {
-        let Some((hasher, expected)) = self.hash else { return Ok(()) };
-        if hasher.finalize() == expected { Ok(()) } else { Err(Rejection::PayloadHashMismatch) }
+        let Some(expected) = self.expected else { return Ok(()) };
+        if self.hasher.finalize() == expected { Ok(()) } else { Err(Rejection::PayloadHashMismatch) }
     }
 }
 

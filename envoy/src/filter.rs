@@ -9,6 +9,7 @@
 //!   └──▶ Refused ──end of body, or patience──▶ Answered
 //! ```
 
+mod body;
 mod certificates;
 mod connection;
 mod fields;
@@ -24,9 +25,10 @@ use std::time::Duration;
 use secure_callbacks::identity::IdentityHeaders;
 use secure_callbacks::replay::is_taken;
 use secure_callbacks::verifier::UnixSeconds;
-use secure_callbacks::{Conclusion, Outcome, Pending, Reservation, Verdict};
+use secure_callbacks::{Conclusion, Outcome, Reservation, Verdict};
 
 use crate::protection::Protection;
+use body::{Body, Problem};
 use certificates::Certificate;
 pub(crate) use certificates::Certificates;
 use connection::{Downstream, validated_subject};
@@ -35,17 +37,14 @@ pub use host::{Answer, Flow, Host, HostFailed, Part};
 use refusal::Refusal;
 pub use waiting::{Request, Waiting};
 
-/// The most of a body that is copied into the sandbox at once: its memory never shrinks.
-const SLICE_BYTES: usize = 64 * 1024;
-
 #[derive(Debug)]
 // Every good request goes through the large one, and the filter is boxed as a whole. (32-bit targets do not warn.)
 #[allow(clippy::large_enum_variant)]
 enum Stage {
     /// Nothing was seen yet.
     Fresh,
-    /// The head is good; the body is awaited. `hashed`: how much of it was taken in.
-    Held { pending: Pending, hashed: usize },
+    /// The head is good; the body is awaited.
+    Held(Body),
     /// The verdict on the head is a refusal, which is told when the body, a short one, has come.
     Refused(Box<Refusal>),
     /// It went on; the reservation waits for the upstream's answer.
@@ -110,8 +109,8 @@ impl<H: Host> Filter<H> {
                 self.rest_is_short = rest_is_short;
                 self.conclude(&protection, refused)
             }
-            Ok(pending) if end_of_stream => self.end_of_body(&protection, pending),
-            Ok(pending) => self.hold(pending, 0),
+            Ok(pending) if end_of_stream => self.end_of_body(&protection, Body::new(pending)),
+            Ok(pending) => self.hold(Body::new(pending)),
         }
     }
 
@@ -120,31 +119,17 @@ impl<H: Host> Filter<H> {
         if self.is_waiting() {
             return if end_of_stream { self.stop_waiting() } else { Flow::Hold };
         }
-        let (mut pending, hashed, protection) = match self.take_held() {
+        let (mut body, protection) = match self.take_held() {
             Ok(held) => held,
             Err(flow) => return flow,
         };
-        let ahead = u64::try_from(size.saturating_sub(hashed)).unwrap_or(u64::MAX);
-        if let Err(refused) = pending.check_length(ahead) {
-            return self.conclude(&protection, refused);
-        }
-        let mut start = hashed;
-        while start < size {
-            let slice = self.host.body(start, size.saturating_sub(start).min(SLICE_BYTES)).unwrap_or_default();
-            if slice.is_empty() {
-                // Nobody can tell whether it is the one that was signed; the sender may try again.
-                return self.fail();
+        match body.grow(size, &self.host, protection.native_hash()) {
+            Err(problem) => self.stop(&protection, problem),
+            Ok(()) if end_of_stream => {
+                self.time = self.host.time();
+                self.end_of_body(&protection, body)
             }
-            if let Err(refused) = pending.body(&slice) {
-                return self.conclude(&protection, refused);
-            }
-            start = start.saturating_add(slice.len());
-        }
-        if end_of_stream {
-            self.time = self.host.time();
-            self.end_of_body(&protection, pending)
-        } else {
-            self.hold(pending, start)
+            Ok(()) => self.hold(body),
         }
     }
 
@@ -153,15 +138,15 @@ impl<H: Host> Filter<H> {
         if self.is_waiting() {
             return self.stop_waiting();
         }
-        if matches!(self.stage, Stage::Held { .. } | Stage::Forwarded { .. })
+        if matches!(self.stage, Stage::Held(_) | Stage::Forwarded { .. })
             && fields::remove_forged_trailers(&self.host).is_err()
         {
             return self.fail();
         }
         match self.take_held() {
-            Ok((pending, _, protection)) => {
+            Ok((body, protection)) => {
                 self.time = self.host.time();
-                self.end_of_body(&protection, pending)
+                self.end_of_body(&protection, body)
             }
             Err(flow) => flow,
         }
@@ -181,18 +166,18 @@ impl<H: Host> Filter<H> {
         UnixSeconds::try_from(self.time.as_secs()).unwrap_or(UnixSeconds::MAX)
     }
 
-    fn hold(&mut self, pending: Pending, hashed: usize) -> Flow {
-        self.stage = Stage::Held { pending, hashed };
+    fn hold(&mut self, body: Body) -> Flow {
+        self.stage = Stage::Held(body);
         Flow::Hold
     }
 
     /// Takes what is awaiting the body; in any other stage, what to do instead.
-    fn take_held(&mut self) -> Result<(Pending, usize, Rc<Protection>), Flow> {
+    fn take_held(&mut self) -> Result<(Body, Rc<Protection>), Flow> {
         match (&self.stage, self.protection.clone()) {
-            (Stage::Held { .. }, Some(protection)) => {
+            (Stage::Held(_), Some(protection)) => {
                 // Whatever happens from here on, this request goes on by a verdict or not at all.
                 match std::mem::replace(&mut self.stage, Stage::Answered) {
-                    Stage::Held { pending, hashed } => Ok((pending, hashed, protection)),
+                    Stage::Held(body) => Ok((body, protection)),
                     _ => Err(Flow::Hold),
                 }
             }
@@ -205,13 +190,13 @@ impl<H: Host> Filter<H> {
         match self.stage {
             Stage::Forwarded { .. } => Flow::Continue,
             Stage::Answered | Stage::Refused(_) => Flow::Hold,
-            Stage::Fresh | Stage::Held { .. } => self.fail(),
+            Stage::Fresh | Stage::Held(_) => self.fail(),
         }
     }
 
-    fn end_of_body(&mut self, protection: &Protection, pending: Pending) -> Flow {
-        match pending.end() {
-            Err(refused) => self.conclude(protection, refused),
+    fn end_of_body(&mut self, protection: &Protection, body: Body) -> Flow {
+        match body.end(&self.host, protection.native_hash()) {
+            Err(problem) => self.stop(protection, problem),
             Ok(authentic) => {
                 let now = self.now();
                 let reserved = authentic
@@ -219,6 +204,13 @@ impl<H: Host> Filter<H> {
                     .map(|reservation| (reservation, protection.reserve(&reservation, &self.host, now)));
                 self.conclude(protection, authentic.settle(reserved))
             }
+        }
+    }
+
+    fn stop(&mut self, protection: &Protection, problem: Problem) -> Flow {
+        match problem {
+            Problem::Refused(refused) => self.conclude(protection, refused),
+            Problem::Unreadable => self.fail(),
         }
     }
 

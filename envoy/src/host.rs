@@ -10,6 +10,7 @@ use secure_callbacks::fault;
 
 use crate::filter::{Answer, Host, HostFailed, Part};
 use crate::metrics::{MetricId, Registry};
+use crate::native_hash::ForeignFunctions;
 use crate::pairs;
 use crate::shared_data::{SharedData, SharedDataFailed, Swap};
 use abi::Status;
@@ -132,6 +133,12 @@ impl SharedData for Envoy {
             Err(Status::CAS_MISMATCH) => Ok(Swap::Lost),
             Err(_) => Err(SharedDataFailed),
         }
+    }
+}
+
+impl ForeignFunctions for Envoy {
+    fn call(&self, function: &str, arguments: &[u8]) -> Option<Vec<u8>> {
+        abi::call_foreign_function(function, arguments).ok()
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`replay`]: the replay store in Envoy's shared data.
 //! - [`shared_data`]: shared data, above the [`SharedData`](shared_data::SharedData) trait.
 //! - [`metrics`]: the names of the metrics, and how Envoy makes Prometheus labels of them.
+//! - [`native_hash`]: SHA-256 by Envoy itself, for bodies that are worth the call.
 //! - [`pairs`]: header maps, as they cross the border of the sandbox.
 //!
 //! Only `host` calls Envoy, and only `plugin` is called by it; both exist in the sandbox alone. All the rest builds and
@@ -16,6 +17,7 @@ pub mod filter;
 #[cfg(target_arch = "wasm32")]
 mod host;
 pub mod metrics;
+pub mod native_hash;
 pub mod pairs;
 #[cfg(target_arch = "wasm32")]
 mod plugin;

@@ -7,6 +7,7 @@ use secure_callbacks::{Answer, PolicyError, ReplayStore, Reservation, SecretSour
 use crate::configuration;
 use crate::filter::Certificates;
 use crate::metrics::{Metrics, Registry};
+use crate::native_hash::{ForeignFunctions, NativeHash};
 use crate::replay::Tables;
 use crate::shared_data::{SharedData, is_news, key};
 
@@ -19,6 +20,7 @@ pub struct Protection {
     /// refuses.
     tables: Option<Tables>,
     certificates: Certificates,
+    native_hash: Option<NativeHash>,
 }
 
 impl Protection {
@@ -29,13 +31,19 @@ impl Protection {
     pub fn configure(
         configuration: &[u8],
         secrets: &dyn SecretSource,
-        host: &(impl SharedData + Registry),
+        host: &(impl SharedData + Registry + ForeignFunctions),
         now: UnixSeconds,
     ) -> Result<Self, PolicyError> {
         let policy = configuration::read(configuration)?.resolve(secrets)?;
         let tables = if policy.replay() { Tables::open(&policy, host, now) } else { None };
         let metrics = Metrics::define(policy.name(), policy.replay(), host);
-        Ok(Self { verifier: Verifier::new(policy), metrics, tables, certificates: Certificates::default() })
+        Ok(Self {
+            verifier: Verifier::new(policy),
+            metrics,
+            tables,
+            certificates: Certificates::default(),
+            native_hash: NativeHash::probe(host),
+        })
     }
 
     /// The secrets that are worth a warning, by their places; none if another worker has warned of the same.
@@ -56,6 +64,11 @@ impl Protection {
     /// What is known of the clients' certificates.
     pub(crate) fn certificates(&self) -> &Certificates {
         &self.certificates
+    }
+
+    /// Envoy's own SHA-256, if it can be had.
+    pub(crate) fn native_hash(&self) -> Option<NativeHash> {
+        self.native_hash
     }
 
     /// The policy's metrics.

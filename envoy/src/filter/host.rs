@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::metrics::MetricId;
+use crate::native_hash::ForeignFunctions;
 use crate::shared_data::SharedData;
 
 /// The host refused a call that the filter can't do without.
@@ -32,7 +33,7 @@ pub struct Answer<'a> {
 }
 
 /// What the filter asks of Envoy for one request. Nothing here panics, whatever the request holds.
-pub trait Host: SharedData {
+pub trait Host: SharedData + ForeignFunctions {
     /// The time since 1970-01-01 UTC.
     fn time(&self) -> Duration;
     /// Shows each field, names in lower case, in the order they came.

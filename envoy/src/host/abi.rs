@@ -74,6 +74,14 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_call_foreign_function(
+        function: *const u8,
+        function_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_define_metric(kind: MetricType, name: *const u8, name_size: usize, id: *mut u32) -> u32;
 }
 
@@ -190,6 +198,16 @@ pub(super) fn set_shared_data(key: &str, value: &[u8], stamp: u32) -> Result<(),
     let (key, key_size, value, value_size) = (key.as_ptr(), key.len(), value.as_ptr(), value.len());
     // SAFETY: key and value outlive the call, and the host keeps no pointer to them.
     Status::check(unsafe { proxy_set_shared_data(key, key_size, value, value_size, stamp) })
+}
+
+pub(super) fn call_foreign_function(function: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
+    let (name, name_size, arguments, arguments_size) =
+        (function.as_ptr(), function.len(), arguments.as_ptr(), arguments.len());
+    // SAFETY: name and arguments outlive the call, and the host keeps no pointer to them; the two places to write to are
+    // valid for it.
+    returned(|data, size| unsafe {
+        proxy_call_foreign_function(name, name_size, arguments, arguments_size, data, size)
+    })
 }
 
 /// Sends a whole response; `headers` is a serialized map.

@@ -9,6 +9,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use secure_callbacks::{SecretProblem, SecretSource};
 use secure_callbacks_envoy::filter::{Answer, Filter, Host, HostFailed, Part};
 use secure_callbacks_envoy::metrics::{MetricId, Registry};
+use secure_callbacks_envoy::native_hash::ForeignFunctions;
 use secure_callbacks_envoy::protection::Protection;
 use secure_callbacks_envoy::shared_data::{SharedData, SharedDataFailed, Swap};
 
@@ -29,7 +30,13 @@ struct SharedState {
     rivals: RefCell<Vec<Box<dyn FnOnce()>>>,
     swaps: Cell<u32>,
     loads: Cell<u32>,
+    /// What Envoy's function `verify_signature` does.
+    verify_signature: Cell<Option<VerifySignature>>,
+    verified: Cell<u32>,
 }
+
+/// A foreign function, as Envoy has it: from its arguments to what it returns.
+pub(crate) type VerifySignature = fn(&[u8]) -> Option<Vec<u8>>;
 
 impl Shared {
     /// From now on every call fails.
@@ -55,6 +62,16 @@ impl Shared {
     /// How many loads were tried.
     pub(crate) fn loads(&self) -> u32 {
         self.0.loads.get()
+    }
+
+    /// From now on Envoy's `verify_signature` is this.
+    pub(crate) fn lend(&self, verify_signature: VerifySignature) {
+        self.0.verify_signature.set(Some(verify_signature));
+    }
+
+    /// How many signatures Envoy was asked about.
+    pub(crate) fn verified(&self) -> u32 {
+        self.0.verified.get()
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {
@@ -99,6 +116,14 @@ impl SharedData for Shared {
         self.0.stamps.set(self.0.stamps.get() + 1);
         values.insert(key.to_owned(), (value.to_vec(), self.0.stamps.get()));
         Ok(Swap::Done)
+    }
+}
+
+impl ForeignFunctions for Shared {
+    fn call(&self, function: &str, arguments: &[u8]) -> Option<Vec<u8>> {
+        assert_eq!(function, "verify_signature");
+        self.0.verified.set(self.0.verified.get() + 1);
+        self.0.verify_signature.get()?(arguments)
     }
 }
 
@@ -192,6 +217,12 @@ impl SharedData for FakeEnvoy {
 
     fn swap(&self, key: &str, value: &[u8], stamp: u32) -> Result<Swap, SharedDataFailed> {
         self.0.shared.swap(key, value, stamp)
+    }
+}
+
+impl ForeignFunctions for FakeEnvoy {
+    fn call(&self, function: &str, arguments: &[u8]) -> Option<Vec<u8>> {
+        self.0.shared.call(function, arguments)
     }
 }
 

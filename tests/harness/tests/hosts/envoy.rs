@@ -1,5 +1,5 @@
 //! What only Envoy has: its own settings around the filter.
-use crate::common::{Callback, POLICY, Running, Stage, Test, accepted, policy, untouched};
+use crate::common::{Callback, POLICY, Running, Stage, Test, accepted, policy, refused, untouched};
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy};
 use secure_callbacks_harness::runtime::wait;
@@ -10,14 +10,18 @@ use secure_callbacks_support::Framing;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// What most tests have Envoy log.
+const LEVELS: &str = "wasm:warning";
+
 pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
     tests.push(("without_the_stop_iteration_flag_nothing_is_forwarded".into(), Box::new(without_the_flag)));
     tests.push(("two_policies_share_a_sandbox_and_not_their_memory".into(), Box::new(two_policies)));
+    tests.push(("larger_bodies_are_hashed_by_envoy_itself".into(), Box::new(native_hash)));
     stage.test("metrics_count_by_policy_and_result", tests, metrics);
 }
 
-/// Starts an Envoy with one listener for each filter.
-fn start(filters: Vec<Value>, settings: &Value) -> Result<(Running, Vec<Ports>)> {
+/// Starts an Envoy with one listener for each filter; `levels` as its argument has them.
+fn start(filters: Vec<Value>, settings: &Value, levels: &str) -> Result<(Running, Vec<Ports>)> {
     tools::find(ProxyKind::Envoy)?;
     wait(async {
         let upstream = Upstream::start().await?;
@@ -29,7 +33,7 @@ fn start(filters: Vec<Value>, settings: &Value) -> Result<(Running, Vec<Ports>)>
             listeners.push(listener);
             ports.push(port);
         }
-        let proxy = Proxy::envoy(Directory::new("envoy")?, &listeners, &Vec::new()).await?;
+        let proxy = Proxy::envoy_logging(Directory::new("envoy")?, &listeners, &Vec::new(), levels).await?;
         Ok((Running { proxy, upstream }, ports))
     })
 }
@@ -38,7 +42,7 @@ fn start(filters: Vec<Value>, settings: &Value) -> Result<(Running, Vec<Ports>)>
 fn without_the_flag() -> Result<()> {
     let mut filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
     filter["typed_config"]["config"]["allow_on_headers_stop_iteration"] = json!(false);
-    let (running, ports) = start(vec![filter], &json!({ "stream_idle_timeout": "1s" }))?;
+    let (running, ports) = start(vec![filter], &json!({ "stream_idle_timeout": "1s" }), LEVELS)?;
     for framing in [Framing::Length, Framing::ChunkedTrailers, Framing::H2Trailers] {
         for mut callback in [Callback::new(), Callback::forged()] {
             callback.message = callback.message.framed(framing);
@@ -58,7 +62,7 @@ fn two_policies() -> Result<()> {
         policy["name"] = json!(name);
         envoy::filter(&policy, envoy::Form::Struct, &[])
     });
-    let (running, ports) = start(filters.into(), &json!({}))?;
+    let (running, ports) = start(filters.into(), &json!({}), LEVELS)?;
     let callback = Callback::new();
     for (index, port) in ports.iter().enumerate() {
         let reply = wait(send::send(*port, &callback.message))?;
@@ -67,6 +71,37 @@ fn two_policies() -> Result<()> {
     for port in ports {
         let reply = wait(send::send(port, &callback.message))?;
         ensure!(reply.code().as_deref() == Some("replayed"), "{} {}", reply.status, reply.text());
+    }
+    Ok(())
+}
+
+/// Envoy's function is asked about bodies that are worth it, and knows each from one that differs by a bit.
+fn native_hash() -> Result<()> {
+    const CALL: &str = "proxy_call_foreign_function";
+    let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
+    let (running, ports) = start(vec![filter], &json!({}), "wasm:trace")?;
+    let calls = || running.proxy.log().lines().filter(|line| line.contains(CALL) && line.contains("vm->host")).count();
+    for (size, asked) in [(16 * 1024 - 1, false), (16 * 1024, true), (300_000, true), (1024 * 1024, true)] {
+        let body: Vec<u8> = (0..size).map(|at: usize| b'a' + u8::try_from(at % 26).unwrap()).collect();
+        for framing in [Framing::Length, Framing::Chunked, Framing::ChunkedTrailers, Framing::H2] {
+            for changed in [None, Some(0), Some(size / 2), Some(size - 1)] {
+                let before = calls();
+                let mut callback = Callback::with_body(&body);
+                callback.message = callback.message.framed(framing);
+                if let Some(at) = changed {
+                    let mut other = body.clone();
+                    other[at] ^= 1;
+                    callback.message.chunks = vec![other];
+                }
+                let reply = wait(send::send(ports[0], &callback.message))?;
+                let verdict = match changed {
+                    None => accepted(&running.upstream, &callback, &reply, 1),
+                    Some(_) => refused(&running.upstream, &callback, &reply, "payload_hash_mismatch"),
+                };
+                verdict.with_context(|| format!("{size} bytes, {framing:?}, changed at {changed:?}"))?;
+                ensure!(calls() - before == usize::from(asked), "{size}, {framing:?}: {} calls", calls() - before);
+            }
+        }
     }
     Ok(())
 }
