@@ -54,6 +54,9 @@ fn bench(options: &Options) -> Result<bool> {
     if let Some(count) = options.memory {
         return measure::growth::run(count);
     }
+    if let Some(count) = options.instructions {
+        return measure::instructions::run(options, count).map(|()| true);
+    }
     let results = measure::run(options)?;
     report::terminal(&results);
     report::write_json(&results)?;

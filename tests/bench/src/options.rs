@@ -15,6 +15,9 @@ cargo xtask bench [options]
   --check           compares with the targets, and fails if one is missed
   --write-docs      writes docs/performance.md and its charts from this run
   --memory [COUNT]  instead: resident memory after COUNT callbacks against after 10,000 (1,000,000 if not given)
+  --instructions [COUNT]
+                    instead: instructions a callback in the proxies themselves, by valgrind over COUNT callbacks (1500 if
+                    not given); unlike a time that is nearly the same on a busy machine
 ";
 
 /// What the command line asks for.
@@ -37,10 +40,14 @@ pub(crate) struct Options {
     pub(crate) only: Vec<String>,
     pub(crate) against: Option<PathBuf>,
     pub(crate) memory: Option<usize>,
+    pub(crate) instructions: Option<usize>,
 }
 
 /// How many callbacks `--memory` sends if it is not told.
 const MEMORY_COUNT: usize = 1_000_000;
+
+/// How many callbacks `--instructions` sends if it is not told.
+const INSTRUCTIONS_COUNT: usize = 1500;
 
 pub(crate) fn parse() -> Result<Command, lexopt::Error> {
     let mut line = lexopt::Parser::from_env();
@@ -53,13 +60,8 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             Long("write-docs") => options.write_docs = true,
             Long("only") => options.only.push(line.value()?.to_string_lossy().into_owned()),
             Long("against") => options.against = Some(line.value()?.into()),
-            Long("memory") => {
-                let count = line.optional_value().or_else(|| line.next_if_value());
-                options.memory = Some(match count {
-                    Some(count) => parse_number(&count.to_string_lossy())?,
-                    None => MEMORY_COUNT,
-                });
-            }
+            Long("memory") => options.memory = Some(line.count_or(MEMORY_COUNT)?),
+            Long("instructions") => options.instructions = Some(line.count_or(INSTRUCTIONS_COUNT)?),
             Value(value) if value == "verifier" => {
                 let port = parse_number(&line.value()?.to_string_lossy())?;
                 let head_only = matches!(line.next()?, Some(Long("head-only")));
@@ -76,14 +78,18 @@ fn parse_number<N: std::str::FromStr>(text: &str) -> Result<N, lexopt::Error> {
 }
 
 /// The parser has no look at a value that may be missing.
-trait NextIfValue {
-    fn next_if_value(&mut self) -> Option<std::ffi::OsString>;
+trait CountOr {
+    fn count_or(&mut self, default: usize) -> Result<usize, lexopt::Error>;
 }
 
-impl NextIfValue for lexopt::Parser {
-    fn next_if_value(&mut self) -> Option<std::ffi::OsString> {
-        let mut raw = self.try_raw_args()?;
-        let is_value = raw.peek().is_some_and(|next| !next.to_string_lossy().starts_with('-'));
-        if is_value { raw.next() } else { None }
+impl CountOr for lexopt::Parser {
+    fn count_or(&mut self, default: usize) -> Result<usize, lexopt::Error> {
+        let next = |parser: &mut Self| {
+            let mut raw = parser.try_raw_args()?;
+            let is_value = raw.peek().is_some_and(|next| !next.to_string_lossy().starts_with('-'));
+            if is_value { raw.next() } else { None }
+        };
+        let count = self.optional_value().or_else(|| next(self));
+        count.map_or(Ok(default), |count| parse_number(&count.to_string_lossy()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod cpu;
 pub(crate) mod growth;
+pub(crate) mod instructions;
 mod latency;
 mod machine;
 mod plan;

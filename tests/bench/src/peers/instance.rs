@@ -1,7 +1,8 @@
 //! One running row: the proxy, and the program beside it where there is one.
 
+use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,24 @@ use super::site::{self, Site};
 use super::template::{self, Values};
 use super::{Helper, Host, Peer};
 
-/// How long a program may take to listen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a program may take to listen; valgrind takes its time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What counts instructions, from when it is told to. PyPI's Envoy is started by a script, and its V8 writes code while it
+/// runs.
+const COUNTING: [&str; 6] = [
+    "valgrind",
+    "--tool=callgrind",
+    "--trace-children=yes",
+    "--smc-check=all-non-file",
+    "--instr-atstart=no",
+    "--callgrind-out-file=callgrind.out.%p",
+];
 
 /// A row that is ready for callbacks.
 pub(crate) struct Instance {
     pub(crate) peer: Peer,
+    pub(crate) directory: PathBuf,
     proxy: Process,
     helper: Option<Process>,
     pub(crate) http1: SocketAddr,
@@ -71,7 +84,8 @@ impl Instance {
         let mut proxy = Process::start(command, &directory.path().join("output.log"))?;
         wait_for(&mut proxy, http1, directory.path()).with_context(|| format!("starting {}", peer.title))?;
         let started_in = start.elapsed();
-        Ok(Self { peer, proxy, helper, http1, http2, tls, started_in })
+        let directory = directory.path().to_owned();
+        Ok(Self { peer, directory, proxy, helper, http1, http2, tls, started_in })
     }
 
     /// The processes that do the proxy's work: nginx's workers, or Envoy itself.
@@ -116,7 +130,12 @@ fn read(peer: &Peer, file: &str) -> Result<String> {
 
 fn command(kind: ProxyKind, directory: &Path, site: &Site) -> Result<Command> {
     let program = tools::program(kind)?;
-    let mut command = pinned(&program, site);
+    let mut words: Vec<&OsStr> = Vec::new();
+    if site.counts {
+        words.extend(COUNTING.map(OsStr::new));
+    }
+    words.push(program.as_os_str());
+    let mut command = pinned(&words, site);
     // Where the configuration names the certificates.
     command.current_dir(directory);
     if kind == ProxyKind::Envoy {
@@ -131,29 +150,27 @@ fn command(kind: ProxyKind, directory: &Path, site: &Site) -> Result<Command> {
     Ok(command)
 }
 
-/// The program on the core of the proxies, or where the site says.
-fn pinned(program: &Path, site: &Site) -> Command {
-    match site.cores.clone().or_else(|| site.pinned.map(|core| core.to_string())) {
-        Some(cores) => {
-            let mut command = Command::new("taskset");
-            command.args(["--cpu-list", &cores]).arg(program);
-            command
-        }
-        None => Command::new(program),
-    }
+/// A program, the last of the words, on the core of the proxies, or where the site says.
+fn pinned(words: &[&OsStr], site: &Site) -> Command {
+    let cores = site.cores.clone().or_else(|| site.pinned.map(|core| core.to_string()));
+    let pinned = cores.iter().flat_map(|cores| ["taskset", "--cpu-list", cores]).map(OsStr::new);
+    let mut words = pinned.chain(words.iter().copied());
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command
 }
 
 fn start_helper(helper: Helper, address: SocketAddr, directory: &Directory, site: &Site) -> Result<Process> {
     let port = address.port().to_string();
     let command = match helper {
         Helper::Verifier { head_only } => {
-            let mut command = pinned(&std::env::current_exe()?, site);
+            let mut command = pinned(&[std::env::current_exe()?.as_os_str()], site);
             command.args(["verifier", &port]).args(head_only.then_some("--head-only"));
             command
         }
         Helper::Application { check } => {
             ensure!(site::python().exists(), "there is no Python environment");
-            let mut command = pinned(&site::python(), site);
+            let mut command = pinned(&[site::python().as_os_str()], site);
             command.args(["-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", &port]);
             command.args(["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]);
             command.args(["--timeout-keep-alive", "3600"]);

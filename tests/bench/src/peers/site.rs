@@ -27,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) pinned: Option<usize>,
     /// Where they run instead, as `taskset` has it.
     pub(crate) cores: Option<String>,
+    /// Run under valgrind, which counts instructions once it is told to.
+    pub(crate) counts: bool,
     /// Another `dist` of ours to measure beside this one.
     pub(crate) against: Option<PathBuf>,
     pub(crate) skipped: RefCell<Vec<(String, String)>>,
@@ -55,6 +57,7 @@ impl Site {
             replay_capacity,
             pinned,
             cores: None,
+            counts: false,
             against: against.map(std::path::absolute).transpose()?,
             skipped: RefCell::default(),
         })
