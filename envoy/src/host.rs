@@ -30,11 +30,12 @@ impl Envoy {
         logger::follow();
     }
 
-    /// Has panics told by their place alone.
-    pub(crate) fn report_panics() {
-        std::panic::set_hook(Box::new(|info| {
+    /// Has panics told by their place alone, and `then` done before the sandbox ends.
+    pub(crate) fn report_panics(then: fn()) {
+        std::panic::set_hook(Box::new(move |info| {
             // Without a log there is nowhere to say it.
             let _ = abi::log(LogLevel::Critical, &fault::line(info.location()));
+            then();
         }));
     }
 
@@ -43,7 +44,8 @@ impl Envoy {
         let period = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
         if abi::set_tick_period(period).is_err() {
             log::error!(
-                "secure_callbacks: no ticks: the gauge of replay entries stays at 0, and who sends a head alone gets no answer"
+                "secure_callbacks: no ticks: the gauge of replay entries stays at 0, reservations do not lapse, and who sends a head \
+                 alone gets no answer"
             );
         }
     }

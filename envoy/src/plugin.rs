@@ -1,6 +1,7 @@
 //! What Envoy calls: the plugin, once for each configuration and worker, and the requests.
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -12,12 +13,12 @@ use crate::filter::{Filter, Flow, Host, Request, Waiting};
 use crate::host::Envoy;
 use crate::protection::Protection;
 
-/// How often a part of the replay entries is counted (a small table's all at once, a large one's in a quarter of a minute)
-/// and refusals wait no longer.
+/// How often reservations lapse, a part of the replay entries is counted (a small table's all at once, a large one's in a
+/// quarter of a minute) and refusals wait no longer.
 const TICK: Duration = Duration::from_secs(1);
 
 proxy_wasm::main! {{
-    Envoy::report_panics();
+    Envoy::report_panics(abandon);
     proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None, waiting: Rc::default() }));
 }}
 
@@ -39,7 +40,9 @@ impl RootContext for Plugin {
                     log::warn!("secure_callbacks: configuration: {place}: fewer than 32 bytes");
                 }
                 Envoy::tick_every(TICK);
-                self.protection = Some(Rc::new(protection));
+                let protection = Rc::new(protection);
+                remember(&protection);
+                self.protection = Some(protection);
                 true
             }
             Err(error) => {
@@ -51,11 +54,14 @@ impl RootContext for Plugin {
 
     fn on_tick(&mut self) {
         Envoy::follow_log_level();
-        if let Some(protection) = &self.protection
-            && let Some(gauge) = protection.metrics().replay_entries()
-            && let Some(entries) = protection.count_on(&Envoy, now())
-        {
-            Envoy::set_gauge(gauge, entries);
+        if let Some(protection) = &self.protection {
+            let now = now();
+            protection.lapse(&Envoy, now);
+            if let Some(gauge) = protection.metrics().replay_entries()
+                && let Some(entries) = protection.count_on(&Envoy, now)
+            {
+                Envoy::set_gauge(gauge, entries);
+            }
         }
         // Last, because from then on calls are about those requests.
         self.waiting.end(Envoy::turn_to);
@@ -69,6 +75,27 @@ impl RootContext for Plugin {
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
+}
+
+thread_local! {
+    /// Every policy of this sandbox that may have callbacks under way.
+    static AT_WORK: RefCell<Vec<Weak<Protection>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn remember(protection: &Rc<Protection>) {
+    AT_WORK.with_borrow_mut(|at_work| {
+        at_work.retain(|other| other.strong_count() > 0);
+        at_work.push(Rc::downgrade(protection));
+    });
+}
+
+/// What is left to do at a fault: nothing here runs after it.
+fn abandon() {
+    AT_WORK.with(|at_work| {
+        for protection in at_work.try_borrow().iter().flat_map(|at_work| at_work.iter()).filter_map(Weak::upgrade) {
+            protection.abandon(&Envoy, now());
+        }
+    });
 }
 
 fn now() -> UnixSeconds {

@@ -92,6 +92,20 @@ impl Protection {
         if taken { store.keep(reservation, now) } else { store.release(reservation, now) }
     }
 
+    /// Releases the callbacks whose answer has been awaited for too long. To be called every second or so.
+    pub fn lapse(&self, data: &impl SharedData, now: UnixSeconds) {
+        if let Some(tables) = &self.tables {
+            tables.on(data).lapse(now);
+        }
+    }
+
+    /// Releases all callbacks whose answer is awaited: this worker's sandbox ends, and Envoy fails their requests.
+    pub fn abandon(&self, data: &impl SharedData, now: UnixSeconds) {
+        if let Some(tables) = &self.tables {
+            tables.on(data).abandon(now);
+        }
+    }
+
     /// Counts a part of the callbacks that are remembered; every [`PARTS`](crate::replay::PARTS)th time the sum of all.
     pub fn count_on(&self, data: &impl SharedData, now: UnixSeconds) -> Option<u64> {
         self.tables.as_ref()?.count_on(data, now).and_then(|live| u64::try_from(live).ok())

@@ -8,6 +8,7 @@
 //! is reserved there too, so that neither an update nor the workers' short disagreement during it lets a replay through.
 
 mod generations;
+mod in_flight;
 mod sweep;
 mod table;
 
@@ -15,6 +16,7 @@ use secure_callbacks::verifier::UnixSeconds;
 use secure_callbacks::{Answer, Policy, ReplayStore, Reservation};
 
 use crate::shared_data::SharedData;
+use in_flight::InFlight;
 use sweep::Sweep;
 use table::Table;
 
@@ -26,6 +28,7 @@ pub struct Tables {
     /// Its own and the earlier ones. Every worker has them in the same order: of two that reserve one callback at once
     /// in several tables, one gets them all.
     members: Vec<Member>,
+    in_flight: InFlight,
     sweep: Sweep,
 }
 
@@ -55,7 +58,7 @@ impl Tables {
                 }
             }
         }
-        Some(Self { members, sweep: Sweep::default() })
+        Some(Self { members, in_flight: InFlight::default(), sweep: Sweep::default() })
     }
 
     /// The store in a host's shared data.
@@ -83,10 +86,33 @@ pub struct Store<'s, D> {
     data: &'s D,
 }
 
+impl<D: SharedData> Store<'_, D> {
+    /// Releases what has waited for its answer for too long.
+    pub fn lapse(&self, now: UnixSeconds) {
+        while let Some(reservation) = self.tables.in_flight.take_lapsed(now) {
+            self.forget(&reservation, now);
+        }
+    }
+
+    /// Releases all that this worker has forwarded and that awaits its answer: Envoy fails those requests, whatever the
+    /// upstream says, so they will come again.
+    pub fn abandon(&self, now: UnixSeconds) {
+        while let Some(reservation) = self.tables.in_flight.take() {
+            self.forget(&reservation, now);
+        }
+    }
+
+    fn forget(&self, reservation: &Reservation, now: UnixSeconds) {
+        for member in self.tables.in_use(now) {
+            member.table.release(self.data, reservation, now);
+        }
+    }
+}
+
 impl<D: SharedData> ReplayStore for Store<'_, D> {
     fn reserve(&mut self, reservation: &Reservation, now: UnixSeconds) -> Answer {
         for (nth, member) in self.tables.in_use(now).enumerate() {
-            let answer = match member.table.reserve(self.data, reservation, now) {
+            let answer = match member.table.reserve(self.data, &reservation.lasting(), now) {
                 // It is not there, and no worker that has this table alone can accept it.
                 Answer::Full if member.until.is_some() => Answer::Fresh,
                 answer => answer,
@@ -98,18 +124,22 @@ impl<D: SharedData> ReplayStore for Store<'_, D> {
                 return answer;
             }
         }
+        self.tables.in_flight.add(*reservation);
         Answer::Fresh
     }
 
     fn keep(&mut self, reservation: &Reservation, now: UnixSeconds) {
+        // Its place is kept already, unless it has lapsed meanwhile.
+        if self.tables.in_flight.remove(reservation) {
+            return;
+        }
         for member in self.tables.in_use(now) {
             member.table.keep(self.data, reservation, now);
         }
     }
 
     fn release(&mut self, reservation: &Reservation, now: UnixSeconds) {
-        for member in self.tables.in_use(now) {
-            member.table.release(self.data, reservation, now);
-        }
+        self.tables.in_flight.remove(reservation);
+        self.forget(reservation, now);
     }
 }

@@ -66,6 +66,19 @@ impl Reservation {
         window::stamp(self.kept_until)
     }
 
+    /// The same with a place that does not wait for [`ReplayStore::keep`] and does not lapse: for a store whose workers
+    /// can't die by themselves, and that looks after what awaits its answer.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self { pending_until: self.kept_until, ..self }
+    }
+
+    /// Whether it has waited for the upstream's answer for as long as it may.
+    #[must_use]
+    pub fn has_lapsed(&self, now: UnixSeconds) -> bool {
+        now >= self.pending_until
+    }
+
     /// Whose place it is.
     #[must_use]
     pub fn key(&self) -> Key {

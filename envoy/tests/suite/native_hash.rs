@@ -51,7 +51,7 @@ fn lent() -> Shared {
 /// `x^e = x` modulo every prime that is there once and for which `p - 1` divides `e - 1`; together they are the modulus.
 #[test]
 fn the_key_changes_nothing() {
-    let is_prime = |n: &u64| (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let is_prime = |n: &u64| (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     let primes = (1..EXPONENT).filter(|d| (EXPONENT - 1).is_multiple_of(*d)).map(|d| d + 1).filter(is_prime);
     let mut product = vec![1_u8];
     for prime in primes.filter(|prime| ![2, 5].contains(prime)) {

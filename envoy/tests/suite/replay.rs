@@ -139,13 +139,13 @@ fn a_worker_that_configures_late_wipes_nothing() {
 }
 
 #[test]
-fn a_request_costs_two_changes_of_one_key() {
+fn a_request_that_is_taken_costs_one_change_of_one_key() {
     let shared = Shared::default();
     let protection = capacity(65_536, &shared);
     let (loads, swaps) = (shared.loads(), shared.swaps());
     reserve(&protection, &shared, "one");
     protection.settle(&reservation("one", 1, NOW), true, &shared, NOW);
-    assert_eq!((shared.loads() - loads, shared.swaps() - swaps), (2, 2));
+    assert_eq!((shared.loads() - loads, shared.swaps() - swaps), (1, 1));
 }
 
 #[test]
@@ -260,12 +260,64 @@ fn data_that_is_broken_or_no_window_is_unavailable() {
 fn the_reservation_lapses_and_the_memory_ends() {
     let shared = Shared::default();
     let protection = capacity(1000, &shared);
+    let other_worker = capacity(1000, &shared);
     let first = reservation("one", 1, NOW);
     assert_eq!(protection.reserve(&first, &shared, NOW), Answer::Fresh);
-    assert_eq!(protection.reserve(&reservation("one", 2, NOW), &shared, NOW + 60), Answer::Seen);
-    assert_eq!(protection.reserve(&reservation("one", 2, NOW), &shared, NOW + 61), Answer::Fresh);
-    protection.settle(&reservation("one", 2, NOW), true, &shared, NOW + 62);
+    protection.lapse(&shared, NOW + 59);
+    assert_eq!(other_worker.reserve(&reservation("one", 2, NOW), &shared, NOW + 59), Answer::Seen);
+    // The reservation is the worker's that made it: no other lets it lapse.
+    other_worker.lapse(&shared, NOW + 60);
+    assert_eq!(other_worker.reserve(&reservation("one", 2, NOW), &shared, NOW + 60), Answer::Seen);
+    protection.lapse(&shared, NOW + 60);
+    let second = reservation("one", 2, NOW);
+    assert_eq!(other_worker.reserve(&second, &shared, NOW + 60), Answer::Fresh);
+    other_worker.settle(&second, true, &shared, NOW + 62);
     assert_eq!(protection.reserve(&reservation("one", 3, NOW), &shared, NOW + 330), Answer::Seen);
     assert_eq!(protection.reserve(&reservation("one", 3, NOW), &shared, NOW + 331), Answer::Fresh);
     assert_eq!(remembered(&protection, &shared, NOW + 1000), Some(0));
+}
+
+/// What is taken is remembered without another change, and so is what lapsed before it was taken.
+#[test]
+fn a_late_answer_counts() {
+    for (taken, again) in [(true, Answer::Seen), (false, Answer::Fresh)] {
+        let shared = Shared::default();
+        let protection = capacity(1000, &shared);
+        let late = reservation("one", 1, NOW);
+        assert_eq!(protection.reserve(&late, &shared, NOW), Answer::Fresh);
+        protection.lapse(&shared, NOW + 61);
+        assert_eq!(remembered(&protection, &shared, NOW + 61), Some(0));
+        protection.settle(&late, taken, &shared, NOW + 62);
+        assert_eq!(protection.reserve(&reservation("one", 2, NOW + 63), &shared, NOW + 63), again);
+    }
+}
+
+/// It does no harm to the next delivery of the same callback.
+#[test]
+fn a_late_release_takes_nothing_from_another() {
+    let shared = Shared::default();
+    let protection = capacity(1000, &shared);
+    let late = reservation("one", 1, NOW);
+    assert_eq!(protection.reserve(&late, &shared, NOW), Answer::Fresh);
+    protection.lapse(&shared, NOW + 61);
+    let second = reservation("one", 2, NOW + 62);
+    assert_eq!(protection.reserve(&second, &shared, NOW + 62), Answer::Fresh);
+    protection.settle(&late, false, &shared, NOW + 63);
+    assert_eq!(protection.reserve(&reservation("one", 3, NOW + 64), &shared, NOW + 64), Answer::Seen);
+}
+
+/// A sandbox that ends fails what it has under way, and that alone.
+#[test]
+fn what_a_sandbox_leaves_can_come_again() {
+    let shared = Shared::default();
+    let _before = capacity(16, &shared);
+    let (worker, other_worker) = (capacity(1000, &shared), capacity(1000, &shared));
+    for (jti, owner) in [("taken", 1), ("under-way", 2), ("under-way-too", 3)] {
+        assert_eq!(worker.reserve(&reservation(jti, owner, NOW), &shared, NOW), Answer::Fresh);
+    }
+    assert_eq!(other_worker.reserve(&reservation("anothers", 2, NOW), &shared, NOW), Answer::Fresh);
+    worker.settle(&reservation("taken", 1, NOW), true, &shared, NOW);
+    worker.abandon(&shared, NOW);
+    let answers = ["taken", "anothers", "under-way", "under-way-too"].map(|jti| reserve(&other_worker, &shared, jti));
+    assert_eq!(answers, [Answer::Seen, Answer::Seen, Answer::Fresh, Answer::Fresh]);
 }
