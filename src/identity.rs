@@ -101,16 +101,21 @@ pub struct IdentityHeaders<'c> {
 impl IdentityHeaders<'_> {
     /// Each name with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
+        HEADER_NAMES.into_iter().zip(self.values())
+    }
+
+    /// The values alone, in the names' order.
+    #[must_use]
+    pub fn values(&self) -> [&str; HEADER_NAMES.len()] {
         let identity = self.identity;
-        let values = [
+        [
             self.code,
             identity.map_or("", Identity::api_key),
             identity.and_then(Identity::application_id).unwrap_or(""),
             identity.and_then(Identity::jti).unwrap_or(""),
             identity.map_or("", Identity::iat_digits),
             self.subject,
-        ];
-        HEADER_NAMES.into_iter().zip(values)
+        ]
     }
 }
 

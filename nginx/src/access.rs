@@ -6,16 +6,31 @@ use std::rc::Rc;
 use ngx::core::Status;
 use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_WARN};
 use ngx::http::HTTPStatus;
+use secure_callbacks::identity::HEADER_NAMES;
 use secure_callbacks::reply::CONTENT_TYPE;
 use secure_callbacks::verdict::ACCEPTED;
 use secure_callbacks::{Conclusion, Outcome, Rejection, RequestHead, TokenField, Verdict};
 
 use crate::context::{Concluded, Context, Next, Passage, Refusal};
 use crate::host::body::ReadError;
+use crate::host::headers::Name;
 use crate::host::now;
 use crate::host::reply::Answer;
 use crate::host::request::Request;
 use crate::policy::ActivePolicy;
+
+/// The names of the identity headers, as nginx takes them.
+static IDENTITY_HEADERS: [Name; HEADER_NAMES.len()] = {
+    let [verified, api_key, application_id, jti, iat, subject] = HEADER_NAMES;
+    [
+        Name::new(verified),
+        Name::new(api_key),
+        Name::new(application_id),
+        Name::new(jti),
+        Name::new(iat),
+        Name::new(subject),
+    ]
+};
 
 /// What nginx does next with a request in the access phase.
 pub(crate) enum Step {
@@ -124,7 +139,10 @@ fn conclude<'r>(request: Request<'_>, context: &'r Context, verdict: Verdict) ->
         request.log(level, format_args!("{line}"));
     }
     let told = match conclusion.outcome {
-        Outcome::Forward(_) => request.replace_headers(conclusion.identity_headers(request.client_subject()).iter()),
+        Outcome::Forward(_) => {
+            let values = conclusion.identity_headers(request.client_subject());
+            request.replace_headers(&IDENTITY_HEADERS, values.values())
+        }
         Outcome::Reply(_) => Ok(()),
     };
     let Conclusion { code, identity, outcome, .. } = conclusion;

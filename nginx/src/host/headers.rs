@@ -24,46 +24,61 @@ fn same_name(name: &[u8], lower_case: &[u8]) -> bool {
     name.len() == lower_case.len() && name.iter().zip(lower_case).all(alike)
 }
 
-/// Takes out every field that one of `fields` names, however it is spelled, and adds those that have a value.
+/// A field's name, made when the module is compiled.
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
+    lower_case: &'static str,
+    /// `ngx_hash_key`, by which nginx's tables of names know a request's header.
+    hash: ngx_uint_t,
+}
+
+impl Name {
+    pub(crate) const fn new(lower_case: &'static str) -> Self {
+        let (mut hash, mut rest): (ngx_uint_t, _) = (0, lower_case.as_bytes());
+        while let [byte, after @ ..] = rest {
+            hash = hash.wrapping_mul(31).wrapping_add(*byte as ngx_uint_t);
+            rest = after;
+        }
+        Self { lower_case, hash }
+    }
+
+    /// The hash of an answer's field: nginx leaves out those with 0, and asks nothing else of it.
+    pub(super) const fn of_answer(lower_case: &'static str) -> Self {
+        Self { lower_case, hash: 1 }
+    }
+}
+
+/// Takes out every field that one of `names` names, however it is spelled, and adds those that have a value.
 /// At least one must have one.
-pub(crate) fn replace<'f>(
+pub(crate) fn replace<const N: usize>(
     list: &HeaderList,
     pool: &Pool,
-    fields: impl Iterator<Item = (&'static str, &'f str)> + Clone,
+    names: &[Name; N],
+    values: [&str; N],
 ) -> Result<(), AllocError> {
-    let with_value = fields.clone().filter(|(_, value)| !value.is_empty());
-    let fresh = with_value.map(|(name, value)| field(pool, name, value));
+    let with_value = names.iter().zip(values).filter(|(_, value)| !value.is_empty());
+    let fresh = with_value.map(|(name, value)| field(pool, *name, value));
     let goes = |old: &ngx_table_elt_t| {
         // SAFETY: the element is nginx's, and so is its string.
-        let name = unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes();
-        fields.clone().any(|(replaced, _)| same_name(name, replaced.as_bytes()))
+        let old = unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes();
+        names.iter().any(|name| same_name(old, name.lower_case.as_bytes()))
     };
     list.replace(goes, fresh)
 }
 
-/// A field as nginx has them. `name` is in lower case.
+/// A field as nginx has them.
 ///
 /// `ngx`'s own way to add one (`add_header_in`, `add_header_out`) leaves what was in the memory before in `next`, which
 /// later versions of nginx follow.
-pub(super) fn field(pool: &Pool, name: &'static str, value: &str) -> Result<ngx_table_elt_t, AllocError> {
+pub(super) fn field(pool: &Pool, name: Name, value: &str) -> Result<ngx_table_elt_t, AllocError> {
     // SAFETY: all zero is a valid element.
     let mut field: ngx_table_elt_t = unsafe { core::mem::zeroed() };
-    field.key = over(name.as_bytes());
+    field.key = over(name.lower_case.as_bytes());
     field.lowcase_key = field.key.data;
-    field.hash = hash(name.as_bytes());
+    field.hash = name.hash;
     // SAFETY: the pool is valid.
     field.value = unsafe { ngx_str_t::from_bytes(pool.as_ptr(), value.as_bytes()) }.ok_or(AllocError)?;
     Ok(field)
-}
-
-/// `ngx_hash_key`, by which nginx's tables of names know a header.
-const fn hash(lower_case: &[u8]) -> ngx_uint_t {
-    let (mut hash, mut rest): (ngx_uint_t, _) = (0, lower_case);
-    while let [byte, after @ ..] = rest {
-        hash = hash.wrapping_mul(31).wrapping_add(*byte as ngx_uint_t);
-        rest = after;
-    }
-    hash
 }
 
 /// Puts a field into an answer's list, which nginx made with `ngx_list_init`.

@@ -72,14 +72,13 @@ impl HeaderList {
         Ok(())
     }
 
-    /// Adds a part that holds `fresh` and has room for what nginx adds later.
+    /// Adds a part that holds `fresh`.
     fn append(&self, fresh: impl Iterator<Item = Result<ngx_table_elt_t, AllocError>>) -> Result<(), AllocError> {
         // SAFETY: the list is valid, and nobody else uses it meanwhile.
         let list = unsafe { &mut *self.list.as_ptr() };
-        // Nginx takes every part to have room for as many.
-        let most = list.nalloc.max(fresh.size_hint().1.ok_or(AllocError)?);
+        let most = fresh.size_hint().1.ok_or(AllocError)?;
         let room = Layout::array::<ngx_table_elt_t>(most).map_err(|_| AllocError)?;
-        let elements = self.pool.allocate_zeroed(room)?.cast::<ngx_table_elt_t>();
+        let elements = Allocator::allocate(&self.pool, room)?.cast::<ngx_table_elt_t>();
         let mut filled = 0;
         for element in fresh.take(most) {
             // SAFETY: there is room for `most` elements.
@@ -91,6 +90,7 @@ impl HeaderList {
         // SAFETY: the last part is the list's.
         unsafe { (*list.last).next = part.as_ptr() };
         list.last = part.as_ptr();
+        // The room of the last part, and of those that nginx adds after it.
         list.nalloc = most;
         Ok(())
     }

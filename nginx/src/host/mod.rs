@@ -6,7 +6,7 @@
 pub(crate) mod body;
 mod certificate;
 pub(crate) mod conf;
-mod headers;
+pub(crate) mod headers;
 mod list;
 pub(crate) mod pool;
 pub(crate) mod reply;

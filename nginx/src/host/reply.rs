@@ -7,7 +7,7 @@ use ngx::core::{Buffer, Status};
 use ngx::ffi::{ngx_chain_t, ngx_http_discard_request_body, ngx_http_output_filter, ngx_http_send_header};
 use ngx::http::HTTPStatus;
 
-use super::headers;
+use super::headers::{self, Name};
 use super::request::Request;
 
 /// A whole answer. The texts live as long as the request.
@@ -24,7 +24,7 @@ pub(crate) struct Answer<'r> {
 impl<'r> Request<'r> {
     /// Adds a field to the answer's head. `name` is in lower case.
     pub(crate) fn add_answer_field(self, name: &'static str, value: &str) -> Result<(), AllocError> {
-        let field = headers::field(&self.pool(), name, value)?;
+        let field = headers::field(&self.pool(), Name::of_answer(name), value)?;
         // SAFETY: the request is valid; the list is its answer's.
         unsafe {
             let head = &mut (*self.as_ptr()).headers_out;

@@ -14,7 +14,7 @@ use ngx::http::{HttpModuleLocationConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
 
 use super::body::{self, ReadError};
-use super::headers;
+use super::headers::{self, Name};
 use super::list::HeaderList;
 use super::pool::Keep;
 
@@ -92,16 +92,17 @@ impl<'r> Request<'r> {
     }
 
     /// Replaces header fields, as [`headers::replace`] says.
-    pub(crate) fn replace_headers<'f>(
+    pub(crate) fn replace_headers<const N: usize>(
         self,
-        fields: impl Iterator<Item = (&'static str, &'f str)> + Clone,
+        names: &[Name; N],
+        values: [&str; N],
     ) -> Result<(), AllocError> {
         // SAFETY: the list is the request's, and belongs to its pool.
         let list = unsafe {
             let list = NonNull::from(&mut (*self.as_ptr()).headers_in.headers);
             HeaderList::from_raw(list, self.pool())
         };
-        headers::replace(&list, &self.pool(), fields)
+        headers::replace(&list, &self.pool(), names, values)
     }
 
     /// Asks nginx for the whole body; `then` is called when it is there, perhaps before this returns. The answer is for
