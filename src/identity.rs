@@ -119,7 +119,7 @@ impl IdentityHeaders<'_> {
     }
 }
 
-impl Conclusion<'_> {
+impl Conclusion {
     /// What the application is told. `subject` is that of a certificate which the proxy validated, or empty.
     #[must_use]
     pub fn identity_headers<'c>(&'c self, subject: &'c str) -> IdentityHeaders<'c> {
@@ -136,7 +136,7 @@ impl Conclusion<'_> {
 /// One refusal or fault, in words for the log.
 #[derive(Debug)]
 pub struct LogLine<'c> {
-    conclusion: &'c Conclusion<'c>,
+    conclusion: &'c Conclusion,
     policy: &'c str,
     source: &'c str,
 }

@@ -2,22 +2,23 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::String;
+use alloc::sync::Arc;
 
 /// How long the sender is asked to wait when the fault is ours: Vonage's own first retry comes after 5 seconds.
 const RETRY_AFTER_SECONDS: &str = "5";
 
 /// A whole HTTP answer, ready for a host to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply<'v> {
+pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    challenge: Option<&'v str>,
+    challenge: Option<Arc<str>>,
     body: Cow<'static, str>,
 }
 
-impl<'v> Reply<'v> {
-    pub(crate) fn new(status: u16, challenge: &'v str, exposed_code: Option<&str>) -> Self {
+impl Reply {
+    /// `challenge` goes with a 401.
+    pub(crate) fn new(status: u16, challenge: &Arc<str>, exposed_code: Option<&str>) -> Self {
         let body = match exposed_code {
             Some(code) => {
                 format!(r#"{{"type":"about:blank","title":"{}","status":{status},"code":"{code}"}}"#, title(status))
@@ -25,19 +26,19 @@ impl<'v> Reply<'v> {
             }
             None => plain_body(status).into(),
         };
-        Self { status, challenge: (status == 401).then_some(challenge), body }
+        Self { status, challenge: (status == 401).then(|| Arc::clone(challenge)), body }
     }
 
     /// The answer where there is no verdict, because the host could not do its part: a fault of ours, tried again.
     #[must_use]
-    pub fn unavailable() -> Reply<'static> {
-        Reply::new(503, "", None)
+    pub fn unavailable() -> Self {
+        Self { status: 503, challenge: None, body: plain_body(503).into() }
     }
 
     /// The header fields, in the order they are sent. `Content-Length` is the host's.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let retry_after = (self.status == 503).then_some(("retry-after", RETRY_AFTER_SECONDS));
-        let challenge = self.challenge.map(|value| ("www-authenticate", value));
+        let challenge = self.challenge.as_deref().map(|value| ("www-authenticate", value));
         [("content-type", CONTENT_TYPE), ("cache-control", CACHE_CONTROL)]
             .into_iter()
             .chain(challenge)
@@ -71,18 +72,19 @@ fn plain_body(status: u16) -> &'static str {
     }
 }
 
-/// The two challenges of a realm (RFC 6750 section 3): with and without `error`, made once when the policy is read.
+/// The two challenges of a realm (RFC 6750 section 3): with and without `error`, made once when the policy is read, and
+/// shared by the replies: a host may keep one for longer than it has the policy at hand.
 #[derive(Debug, Clone)]
 pub(crate) struct Challenges {
-    pub(crate) token_missing: String,
-    pub(crate) token_invalid: String,
+    pub(crate) token_missing: Arc<str>,
+    pub(crate) token_invalid: Arc<str>,
 }
 
 impl Challenges {
     pub(crate) fn for_realm(realm: &str) -> Self {
         Self {
-            token_missing: format!(r#"Bearer realm="{realm}""#),
-            token_invalid: format!(r#"Bearer realm="{realm}", error="invalid_token""#),
+            token_missing: format!(r#"Bearer realm="{realm}""#).into(),
+            token_invalid: format!(r#"Bearer realm="{realm}", error="invalid_token""#).into(),
         }
     }
 }

@@ -191,7 +191,7 @@ impl From<Refused> for Verdict {
 
 /// What the host does now, and what it records.
 #[derive(Debug)]
-pub struct Conclusion<'v> {
+pub struct Conclusion {
     /// `accepted`, or the code of what failed (in report mode too).
     pub code: &'static str,
     /// Whether the cause is a fault of ours: logged as an error rather than a warning.
@@ -199,16 +199,16 @@ pub struct Conclusion<'v> {
     /// The claims of a token whose signature was good.
     pub identity: Option<Identity>,
     /// Forward, or reply.
-    pub outcome: Outcome<'v>,
+    pub outcome: Outcome,
 }
 
 /// The two ways on from a verdict.
 #[derive(Debug)]
-pub enum Outcome<'v> {
+pub enum Outcome {
     /// To the upstream.
     Forward(Clearance),
     /// Back to the caller; nothing reaches the upstream.
-    Reply(Reply<'v>),
+    Reply(Reply),
 }
 
 /// The permission to forward one callback. Only the core can make one.

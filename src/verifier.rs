@@ -158,7 +158,7 @@ impl Verifier {
 
     /// Turns a verdict into what the host does, by the policy's mode: the only way to a [`Clearance`].
     #[must_use]
-    pub fn conclude(&self, verdict: impl Into<Verdict>) -> Conclusion<'_> {
+    pub fn conclude(&self, verdict: impl Into<Verdict>) -> Conclusion {
         let (code, status, fault, identity) = match verdict.into() {
             Verdict::Accept(Verified { identity, reservation }) => {
                 return Conclusion {

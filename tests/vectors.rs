@@ -86,7 +86,7 @@ fn authenticate(verifier: &Verifier, request: &Rendered) -> Result<Authentic, Re
 
 impl Seen {
     /// The upstream's view: what came, without the identity headers, and then ours.
-    fn of(conclusion: &Conclusion<'_>, request: &Rendered) -> Self {
+    fn of(conclusion: &Conclusion, request: &Rendered) -> Self {
         let came = request.headers.iter().map(|(name, value)| {
             (String::from_utf8_lossy(name).to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())
         });

@@ -228,12 +228,12 @@ impl<H: Host> Filter<H> {
         record::record(&self.host, protection, &conclusion);
         match conclusion.outcome {
             Outcome::Forward(_) => self.forward(conclusion),
-            Outcome::Reply(reply) => self.answer(&reply, conclusion.code),
+            Outcome::Reply(reply) => self.answer(reply, conclusion.code),
         }
     }
 
     /// The only way on to the upstream; it takes the clearance that the core gave.
-    fn forward(&mut self, conclusion: Conclusion<'_>) -> Flow {
+    fn forward(&mut self, conclusion: Conclusion) -> Flow {
         let subject = validated_subject(&self.host, self.certificate.as_deref());
         let told = self.tell_application(&conclusion.identity_headers(&subject));
         let Outcome::Forward(clearance) = conclusion.outcome else { return self.fail() };

@@ -9,9 +9,9 @@ use ngx::http::HTTPStatus;
 use secure_callbacks::identity::HEADER_NAMES;
 use secure_callbacks::reply::CONTENT_TYPE;
 use secure_callbacks::verdict::ACCEPTED;
-use secure_callbacks::{Conclusion, Outcome, Rejection, RequestHead, TokenField, Verdict};
+use secure_callbacks::{Conclusion, Outcome, Rejection, Reply, RequestHead, TokenField, Verdict};
 
-use crate::context::{Concluded, Context, Next, Passage, Refusal};
+use crate::context::{Concluded, Context, Next, Passage};
 use crate::host::body::ReadError;
 use crate::host::headers::Name;
 use crate::host::now;
@@ -119,7 +119,7 @@ pub(crate) fn body_grows(request: Request<'_>, context: &Context, by: u64) -> bo
         // In report mode nothing is held back, and the verdict is recorded when the body is read.
         Err(refused) if context.policy().enforces() => {
             let concluded = conclude(request, context, refused.into());
-            let page = matches!(&concluded.next, Next::Refuse(refusal) if !request.has_error_page(refusal.status));
+            let page = matches!(&concluded.next, Next::Refuse(reply) if !request.has_error_page(reply.status));
             context.replaces_page.set(page);
             false
         }
@@ -134,8 +134,10 @@ fn conclude<'r>(request: Request<'_>, context: &'r Context, verdict: Verdict) ->
     let policy = context.policy();
     let conclusion = policy.verifier().conclude(verdict);
     policy.count(conclusion.code);
-    if let Some(line) = conclusion.log_line(policy.name(), request.source()) {
-        let level = if conclusion.fault { NGX_LOG_ERR } else { NGX_LOG_WARN };
+    let level = if conclusion.fault { NGX_LOG_ERR } else { NGX_LOG_WARN };
+    if request.logs(level)
+        && let Some(line) = conclusion.log_line(policy.name(), request.source())
+    {
         request.log(level, format_args!("{line}"));
     }
     let told = match conclusion.outcome {
@@ -153,7 +155,7 @@ fn conclude<'r>(request: Request<'_>, context: &'r Context, verdict: Verdict) ->
             context.reservation.set(reservation);
             if told.is_ok() { Next::Pass(passage) } else { Next::Fail(500) }
         }
-        Outcome::Reply(reply) => Next::Refuse(Refusal::from(reply)),
+        Outcome::Reply(reply) => Next::Refuse(reply),
     };
     context.conclude(Concluded { code: Some(code), identity, next })
 }
@@ -161,29 +163,29 @@ fn conclude<'r>(request: Request<'_>, context: &'r Context, verdict: Verdict) ->
 /// Answers a refused request. Returns the result to finalize it with.
 pub(crate) fn refuse<'r>(request: Request<'r>, context: &'r Context) -> Status {
     let failed = HTTPStatus::INTERNAL_SERVER_ERROR;
-    let Some(Concluded { next: Next::Refuse(refusal), .. }) = context.concluded() else { return failed.into() };
-    if !add_head(request, context, refusal) {
+    let Some(Concluded { next: Next::Refuse(reply), .. }) = context.concluded() else { return failed.into() };
+    if !add_head(request, context, reply) {
         return failed.into();
     }
-    if request.has_error_page(refusal.status) {
-        return HTTPStatus(refusal.status.into()).into();
+    if request.has_error_page(reply.status) {
+        return HTTPStatus(reply.status.into()).into();
     }
-    if refusal.status == 413 {
+    if reply.status == 413 {
         request.end_connection();
     }
-    request.send(&answer(refusal))
+    request.send(&answer(reply))
 }
 
-/// Adds the refusal's fields to the answer's head, once: the request may come back by its error page.
-pub(crate) fn add_head(request: Request<'_>, context: &Context, refusal: &Refusal) -> bool {
+/// Adds the reply's fields to the answer's head, once: the request may come back by its error page.
+pub(crate) fn add_head<'r>(request: Request<'r>, context: &Context, reply: &'r Reply) -> bool {
     if context.head_added.replace(true) {
         return true;
     }
-    let fields = refusal.fields.iter().filter(|(name, _)| *name != "content-type");
-    fields.fold(true, |added, (name, value)| added && request.add_answer_field(name, value).is_ok())
+    let mut fields = reply.headers().filter(|(name, _)| *name != "content-type");
+    fields.all(|(name, value)| request.add_answer_field(name, value).is_ok())
 }
 
-/// The refusal, as it is sent.
-pub(crate) fn answer(refusal: &Refusal) -> Answer<'_> {
-    Answer { status: refusal.status, content_type: CONTENT_TYPE, body: &refusal.body }
+/// The reply, as it is sent.
+pub(crate) fn answer(reply: &Reply) -> Answer<'_> {
+    Answer { status: reply.status, content_type: CONTENT_TYPE, body: reply.body() }
 }

@@ -6,8 +6,6 @@
 
 use core::cell::{Cell, OnceCell};
 use std::rc::Rc;
-use std::string::String;
-use std::vec::Vec;
 
 use ngx::allocator::AllocError;
 use secure_callbacks::{Clearance, Identity, Pending, Reply, Reservation};
@@ -48,7 +46,7 @@ pub(crate) enum Next {
     /// It goes on.
     Pass(Passage),
     /// It is answered here.
-    Refuse(Refusal),
+    Refuse(Reply),
     /// It can't be checked: answered with this status.
     Fail(u16),
 }
@@ -66,23 +64,6 @@ impl Passage {
 
     pub(crate) fn consents(&self) -> bool {
         self.consents
-    }
-}
-
-/// The core's reply, kept for as long as the request.
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) fields: Vec<(&'static str, String)>,
-    pub(crate) body: String,
-}
-
-impl From<Reply<'_>> for Refusal {
-    fn from(reply: Reply<'_>) -> Self {
-        Self {
-            status: reply.status,
-            fields: reply.headers().map(|(name, value)| (name, value.into())).collect(),
-            body: reply.body().into(),
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::connection::address;
 use crate::protection::Protection;
 
 /// Records a verdict, once.
-pub(super) fn record(host: &impl Host, protection: &Protection, conclusion: &Conclusion<'_>) {
+pub(super) fn record(host: &impl Host, protection: &Protection, conclusion: &Conclusion) {
     if let Some(counter) = protection.metrics().requests(conclusion.code) {
         host.increment(counter);
     }

@@ -18,37 +18,26 @@ pub(super) fn waits_for(content_length: Option<u64>, policy: &Policy) -> bool {
 /// A whole answer, kept until it is due.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: String,
+    reply: Reply,
     code: &'static str,
 }
 
 impl Refusal {
-    pub(super) fn new(reply: &Reply<'_>, code: &'static str) -> Self {
-        let headers = reply.headers().map(|(name, value)| (name, value.into())).collect();
-        Self { status: reply.status, headers, body: reply.body().into(), code }
-    }
-
     pub(super) fn answer(&self) -> Answer<'_> {
-        let headers = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Answer { status: self.status, headers, body: &self.body, details: self.code }
+        let Self { reply, code } = self;
+        Answer { status: reply.status, headers: reply.headers().collect(), body: reply.body(), details: code }
     }
 }
 
 impl<H: Host> Filter<H> {
     /// Answers with what the core says, once the rest of the request is there, if that is short.
-    pub(super) fn answer(&mut self, reply: &Reply<'_>, code: &'static str) -> Flow {
+    pub(super) fn answer(&mut self, reply: Reply, code: &'static str) -> Flow {
+        let refusal = Refusal { reply, code };
         if self.rest_is_short {
-            self.stage = Stage::Refused(Box::new(Refusal::new(reply, code)));
+            self.stage = Stage::Refused(Box::new(refusal));
             return Flow::Hold;
         }
-        self.send(&Answer {
-            status: reply.status,
-            headers: reply.headers().collect(),
-            body: reply.body(),
-            details: code,
-        })
+        self.send(&refusal.answer())
     }
 
     /// Whether it is refused and waits for the rest of the request to say so.
@@ -72,7 +61,7 @@ impl<H: Host> Filter<H> {
         self.settle(|_| false);
         self.rest_is_short = false;
         log::error!("secure_callbacks: request refused: the host did not do what was asked of it");
-        self.answer(&Reply::unavailable(), "secure_callbacks_unavailable")
+        self.answer(Reply::unavailable(), "secure_callbacks_unavailable")
     }
 
     /// Answers the caller once. If that fails too, the request stays held until the proxy gives up on it.

@@ -10,10 +10,12 @@ use ngx::ffi::{
 };
 use ngx::http::HttpModule;
 
+use secure_callbacks::Reply;
+
 use super::request::context;
 use super::{FAILED, guarded};
 use crate::access;
-use crate::context::{Concluded, Context, Next, Refusal};
+use crate::context::{Concluded, Context, Next};
 use crate::host::body;
 use crate::host::request::Request;
 use crate::module::ngx_http_secure_callbacks_filter_module;
@@ -63,10 +65,10 @@ unsafe extern "C" fn filter_request_body(r: *mut ngx_http_request_t, chain: *mut
 }
 
 /// The context whose refusal replaces nginx's own page.
-fn replacing<'r>(request: Request<'r>) -> Option<(&'r Context, &'r Refusal)> {
+fn replacing<'r>(request: Request<'r>) -> Option<(&'r Context, &'r Reply)> {
     let context = Context::all(request).find(|context| context.replaces_page.get())?;
     match context.concluded() {
-        Some(Concluded { next: Next::Refuse(refusal), .. }) => Some((context, refusal)),
+        Some(Concluded { next: Next::Refuse(reply), .. }) => Some((context, reply)),
         _ => None,
     }
 }
@@ -77,9 +79,9 @@ unsafe extern "C" fn filter_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     if let Some(request) = unsafe { Request::from_raw(r) }.filter(|request| request.is_main()) {
         let done = guarded(request, |request| {
             settle::answered(request);
-            if let Some((context, refusal)) = replacing(request) {
-                access::add_head(request, context, refusal);
-                request.describe_body(&access::answer(refusal));
+            if let Some((context, reply)) = replacing(request) {
+                access::add_head(request, context, reply);
+                request.describe_body(&access::answer(reply));
             }
         });
         if done.is_none() {
@@ -95,9 +97,9 @@ unsafe extern "C" fn filter_body(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     // SAFETY: nginx hands on the request it handles.
     let ours = unsafe { Request::from_raw(r) }.filter(|request| request.is_main()).map(|request| {
         guarded(request, |request| match replacing(request) {
-            Some((context, refusal)) => {
+            Some((context, reply)) => {
                 context.replaces_page.set(false);
-                request.last_link(access::answer(refusal).body).ok()
+                request.last_link(access::answer(reply).body).ok()
             }
             None => Some(chain),
         })

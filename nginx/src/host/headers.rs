@@ -57,7 +57,11 @@ pub(crate) fn replace<const N: usize>(
     values: [&str; N],
 ) -> Result<(), AllocError> {
     let with_value = names.iter().zip(values).filter(|(_, value)| !value.is_empty());
-    let fresh = with_value.map(|(name, value)| field(pool, *name, value));
+    let fresh = with_value.map(|(name, value)| {
+        // SAFETY: the pool is valid.
+        let value = unsafe { ngx_str_t::from_bytes(pool.as_ptr(), value.as_bytes()) }.ok_or(AllocError)?;
+        Ok(field(*name, value))
+    });
     let goes = |old: &ngx_table_elt_t| {
         // SAFETY: the element is nginx's, and so is its string.
         let old = unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes();
@@ -70,15 +74,14 @@ pub(crate) fn replace<const N: usize>(
 ///
 /// `ngx`'s own way to add one (`add_header_in`, `add_header_out`) leaves what was in the memory before in `next`, which
 /// later versions of nginx follow.
-pub(super) fn field(pool: &Pool, name: Name, value: &str) -> Result<ngx_table_elt_t, AllocError> {
+pub(super) fn field(name: Name, value: ngx_str_t) -> ngx_table_elt_t {
     // SAFETY: all zero is a valid element.
     let mut field: ngx_table_elt_t = unsafe { core::mem::zeroed() };
     field.key = over(name.lower_case.as_bytes());
     field.lowcase_key = field.key.data;
     field.hash = name.hash;
-    // SAFETY: the pool is valid.
-    field.value = unsafe { ngx_str_t::from_bytes(pool.as_ptr(), value.as_bytes()) }.ok_or(AllocError)?;
-    Ok(field)
+    field.value = value;
+    field
 }
 
 /// Puts a field into an answer's list, which nginx made with `ngx_list_init`.

@@ -22,9 +22,9 @@ pub(crate) struct Answer<'r> {
 }
 
 impl<'r> Request<'r> {
-    /// Adds a field to the answer's head. `name` is in lower case.
-    pub(crate) fn add_answer_field(self, name: &'static str, value: &str) -> Result<(), AllocError> {
-        let field = headers::field(&self.pool(), Name::of_answer(name), value)?;
+    /// Adds a field to the answer's head. `name` is in lower case; the value lives as long as the request.
+    pub(crate) fn add_answer_field(self, name: &'static str, value: &'r str) -> Result<(), AllocError> {
+        let field = headers::field(Name::of_answer(name), headers::over(value.as_bytes()));
         // SAFETY: the request is valid; the list is its answer's.
         unsafe {
             let head = &mut (*self.as_ptr()).headers_out;

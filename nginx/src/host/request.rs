@@ -66,6 +66,12 @@ impl<'r> Request<'r> {
         self.pool().kept::<T>().map(|value| unsafe { value.as_ref() })
     }
 
+    /// Whether the connection's log takes lines of this level.
+    pub(crate) fn logs(self, level: u32) -> bool {
+        // SAFETY: a connection has a log.
+        level as usize <= unsafe { (*self.view().log()).log_level }
+    }
+
     /// Writes to the connection's log, at one of nginx's levels.
     pub(crate) fn log(self, level: u32, line: fmt::Arguments<'_>) {
         ngx_log_error!(level, self.view().log(), "{line}");

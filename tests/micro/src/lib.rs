@@ -106,7 +106,7 @@ impl Site {
     /// # Panics
     /// If the policy asks for no reservation.
     #[must_use]
-    pub fn conclude(&self, authentic: Authentic) -> Conclusion<'_> {
+    pub fn conclude(&self, authentic: Authentic) -> Conclusion {
         let reservation = authentic.reservation(1, NOW).expect("replay is on");
         self.verifier.conclude(authentic.settle(Some((reservation, Answer::Fresh))))
     }
@@ -135,13 +135,13 @@ pub fn body(mut pending: Pending, callback: &Callback) -> Authentic {
 }
 
 /// What the application is told.
-pub fn headers(conclusion: &Conclusion<'_>) {
+pub fn headers(conclusion: &Conclusion) {
     for (name, value) in conclusion.identity_headers("").iter() {
         black_box((name, value));
     }
 }
 
-fn clearance(conclusion: Conclusion<'_>) -> Clearance {
+fn clearance(conclusion: Conclusion) -> Clearance {
     match conclusion.outcome {
         Outcome::Forward(clearance) => clearance,
         Outcome::Reply(_) => panic!("refused: {}", conclusion.code),
