@@ -23,7 +23,7 @@ const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// `{"alg":"HS256","typ":"JWT"}` and `{"typ":"JWT","alg":"HS256"}`, as JOSE libraries write them: nearly every token has
 /// one of these headers, and there is nothing to find out about them.
-const USUAL_HEADERS: [&str; 2] = ["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"];
+const USUAL_HEADERS: [&[u8]; 2] = [b"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", b"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9"];
 
 /// The scheme of the `Authorization` header (RFC 6750 section 2.1).
 const SCHEME: &[u8] = b"bearer";
@@ -31,7 +31,7 @@ const SCHEME: &[u8] = b"bearer";
 /// Takes the token out of its header's value.
 ///
 /// `scheme_required`: in `authorization` the token stands behind `Bearer `; elsewhere that is optional.
-pub(crate) fn from_header(value: &[u8], scheme_required: bool) -> Result<&str, Rejection> {
+pub(crate) fn from_header(value: &[u8], scheme_required: bool) -> Result<&[u8], Rejection> {
     let value = value.trim_ascii();
     if value.is_empty() {
         return Err(Rejection::TokenMissing);
@@ -41,10 +41,7 @@ pub(crate) fn from_header(value: &[u8], scheme_required: bool) -> Result<&str, R
         None if scheme_required => return Err(Rejection::TokenMalformed),
         None => value,
     };
-    if token.len() > LONGEST_TOKEN {
-        return Err(Rejection::TokenMalformed);
-    }
-    core::str::from_utf8(token).map_err(|_| Rejection::TokenMalformed)
+    if token.len() > LONGEST_TOKEN { Err(Rejection::TokenMalformed) } else { Ok(token) }
 }
 
 /// What follows `Bearer` and at least one space; the scheme's case does not matter (RFC 9110 section 11.1).
@@ -67,19 +64,21 @@ pub(crate) struct Token<'t> {
 
 impl<'t> Token<'t> {
     /// Checks the three parts and the header.
-    pub(crate) fn parse(token: &'t str) -> Result<Self, Rejection> {
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(Rejection::TokenMalformed)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(Rejection::TokenMalformed)?;
+    pub(crate) fn parse(token: &'t [u8]) -> Result<Self, Rejection> {
+        let is_point = |byte: &u8| *byte == b'.';
+        let (signature, signing_input) = both(token.rsplitn(2, is_point))?;
+        let (header, payload) = both(signing_input.splitn(2, is_point))?;
         // A fourth part would leave its point in the payload, which the alphabet refuses.
         let unusual_header = if USUAL_HEADERS.contains(&header) { None } else { Some(decode(header)?) };
         let payload = decode(payload)?;
         if !is_canonical(signature) {
             return Err(Rejection::TokenMalformed);
         }
+        let signature = core::str::from_utf8(signature).map_err(|_| Rejection::TokenMalformed)?;
         if let Some(header) = unusual_header {
             check_header(&header)?;
         }
-        Ok(Self { signing_input: signing_input.as_bytes(), signature, payload })
+        Ok(Self { signing_input, signature, payload })
     }
 
     /// The claims, not to be trusted before the signature is checked.
@@ -87,6 +86,10 @@ impl<'t> Token<'t> {
         let json = core::str::from_utf8(&self.payload).map_err(|_| Rejection::TokenMalformed)?;
         Claims::parse(json)
     }
+}
+
+fn both<'t>(mut parts: impl Iterator<Item = &'t [u8]>) -> Result<(&'t [u8], &'t [u8]), Rejection> {
+    parts.next().zip(parts.next()).ok_or(Rejection::TokenMalformed)
 }
 
 fn check_header(header: &[u8]) -> Result<(), Rejection> {
@@ -115,7 +118,7 @@ mod tests {
             (" \t", true, Err(Rejection::TokenMissing)),
             ("", false, Err(Rejection::TokenMissing)),
         ] {
-            assert_eq!(from_header(value.as_bytes(), required), expected, "{value:?} {required}");
+            assert_eq!(from_header(value.as_bytes(), required), expected.map(str::as_bytes), "{value:?} {required}");
         }
     }
 
@@ -133,8 +136,10 @@ mod tests {
     #[test]
     fn parts_are_canonical_base64url() {
         for token in ["", ".", "..", "e30.e30", "e30.e30.e30.e30", "e30=.e30.", "e31.e30.", "e30 .e30.", "+/8.e30."] {
-            assert_eq!(Token::parse(token).err(), Some(Rejection::TokenMalformed), "{token}");
+            assert_eq!(Token::parse(token.as_bytes()).err(), Some(Rejection::TokenMalformed), "{token}");
         }
-        assert_eq!(Token::parse("e30.e30.").err(), Some(Rejection::AlgorithmNotAllowed));
+        assert_eq!(Token::parse(b"e30.e30.\xff").err(), Some(Rejection::TokenMalformed));
+        assert_eq!(Token::parse(b"e30.\xff.").err(), Some(Rejection::TokenMalformed));
+        assert_eq!(Token::parse(b"e30.e30.").err(), Some(Rejection::AlgorithmNotAllowed));
     }
 }
