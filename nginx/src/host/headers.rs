@@ -1,12 +1,13 @@
 //! Header fields: those of a request, read and replaced, and those of an answer.
 
 use core::ptr::NonNull;
+use core::slice;
 
 use ngx::allocator::AllocError;
 use ngx::core::{NgxStr, Pool};
 use ngx::ffi::{ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t};
 
-use super::list::HeaderList;
+use super::list::{self, HeaderList};
 
 /// A string of nginx's over bytes that the caller keeps alive for as long as nginx reads them. Nginx never writes to a
 /// header's bytes in place.
@@ -46,6 +47,28 @@ impl Name {
     pub(super) const fn of_answer(lower_case: &'static str) -> Self {
         Self { lower_case, hash: 1 }
     }
+}
+
+/// The values of the fields with this name, which is in lower case.
+///
+/// # Safety
+/// `list` is a request's list of fields, and stays as it is meanwhile.
+pub(super) unsafe fn values<'l>(list: &'l ngx_list_t, lower_case: &'l [u8]) -> impl Iterator<Item = &'l [u8]> {
+    let is_named = move |field: &&ngx_table_elt_t| {
+        let (name, length) = (field.key, field.key.len);
+        if length != lower_case.len() {
+            return false;
+        }
+        // Nginx keeps each name in lower case too; what another module added may lack that.
+        if field.lowcase_key.is_null() {
+            // SAFETY: the string is nginx's.
+            return unsafe { NgxStr::from_ngx_str(name) }.as_bytes().eq_ignore_ascii_case(lower_case);
+        }
+        // SAFETY: it is as long as the name.
+        unsafe { slice::from_raw_parts(field.lowcase_key, length) == lower_case }
+    };
+    // SAFETY: as the caller vouches; the strings are nginx's.
+    unsafe { list::elements(list).filter(is_named).map(|field| NgxStr::from_ngx_str(field.value).as_bytes()) }
 }
 
 /// Takes out every field that one of `names` names, however it is spelled, and adds those that have a value.

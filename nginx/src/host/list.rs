@@ -5,10 +5,24 @@
 
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
+use core::slice;
 
 use ngx::allocator::{self, AllocError, Allocator};
 use ngx::core::Pool;
 use ngx::ffi::{ngx_list_part_t, ngx_list_t, ngx_table_elt_t};
+
+/// The elements of a list.
+///
+/// # Safety
+/// `list` is a list of `ngx_table_elt_t`, and stays as it is meanwhile.
+pub(super) unsafe fn elements(list: &ngx_list_t) -> impl Iterator<Item = &ngx_table_elt_t> {
+    // SAFETY: parts are nginx's, and the last one's `next` is null.
+    let parts = core::iter::successors(Some(&list.part), |part| unsafe { part.next.as_ref() });
+    parts.filter(|part| part.nelts > 0).flat_map(|part| {
+        // SAFETY: a part has `nelts` elements.
+        unsafe { slice::from_raw_parts(part.elts.cast::<ngx_table_elt_t>(), part.nelts) }
+    })
+}
 
 /// A list of headers.
 pub(crate) struct HeaderList {
