@@ -20,70 +20,72 @@ pub(crate) enum Scalar<'a> {
 /// The values of the `wanted` members of a JSON object, in that order; `None` if the text is not exactly one JSON object,
 /// or names any member twice (however it is escaped).
 pub(crate) fn members<'a, const N: usize>(json: &'a str, wanted: &[&str; N]) -> Option<[Option<Scalar<'a>>; N]> {
+    let mut values = [const { None }; N];
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let values = deserializer.deserialize_any(Members { wanted }).ok()?;
+    let is_good = deserializer.deserialize_any(Members { wanted, values: &mut values }).ok()?;
     deserializer.end().ok()?;
-    values
+    is_good.then_some(values)
 }
 
-struct Members<'w, const N: usize> {
+struct Members<'w, 'de, const N: usize> {
     wanted: &'w [&'w str; N],
+    /// Written where they stay: they are large.
+    values: &'w mut [Option<Scalar<'de>>; N],
 }
 
-/// `None` for what is JSON, but not what it should be. An error of `serde`'s own would be a message that nobody reads, and
+/// `false` for what is JSON, but not what it should be. An error of `serde`'s own would be a message that nobody reads, and
 /// would bring the search for a position in it, and the formatting of floating-point numbers, 50 KB, into the module.
-impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
-    type Value = Option<[Option<Scalar<'de>>; N]>;
+impl<'de, const N: usize> Visitor<'de> for Members<'_, 'de, N> {
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = [const { None }; N];
         let mut repeated = false;
         // Sorted at the end, because a caller nobody knows chooses how many there are.
         let mut others = BinaryHeap::new();
         while let Some(Name(name)) = map.next_key()? {
             let value = map.next_value()?;
-            let slot = self.wanted.iter().position(|wanted| *wanted == name).and_then(|index| values.get_mut(index));
-            match slot {
+            let index = self.wanted.iter().position(|wanted| *wanted == name);
+            match index.and_then(|index| self.values.get_mut(index)) {
                 Some(slot) => repeated |= slot.replace(value).is_some(),
                 None => others.push(name),
             }
         }
         let others = others.into_sorted_vec();
         repeated |= others.windows(2).any(|pair| pair.first() == pair.last());
-        Ok((!repeated).then_some(values))
+        Ok(!repeated)
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
         while array.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
+        Ok(false)
     }
 }
 
