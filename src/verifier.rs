@@ -3,7 +3,7 @@
 //! ```text
 //! head complete   source address → client certificate → token present, well formed, HS256 → account → signature → iss, iat, exp, nbf, application
 //! each chunk      count against max_body_size, feed SHA-256
-//! end of body     payload hash → reservation (last, so that only authentic callbacks take room)
+//! end of body     payload hash → age → reservation (last, so that only authentic callbacks take room)
 //! ```
 
 use crate::certificate::Connection;
@@ -81,7 +81,9 @@ impl Verifier {
         let identity =
             Identity::new(account.api_key(), claims.application_id().ok(), claims.jti().ok(), claims.iat().ok());
         match self.check_claims(account, &claims, head.content_length, now) {
-            Ok((payload, replay)) => Ok(Pending { payload, identity, replay }),
+            Ok(Terms { payload, acceptable_until, replay }) => {
+                Ok(Pending { payload, identity, acceptable_until, replay })
+            }
             Err(rejection) => Err(Refused { rejection, identity: Some(identity) }),
         }
     }
@@ -105,12 +107,12 @@ impl Verifier {
         claims: &Claims<'_>,
         content_length: Option<u64>,
         now: UnixSeconds,
-    ) -> Result<(PayloadCheck, Option<ReplayTerms>), Rejection> {
+    ) -> Result<Terms, Rejection> {
         let policy = &self.policy;
         if claims.iss()? != policy.issuer() {
             return Err(Rejection::IssuerMismatch);
         }
-        self.check_times(claims, now)?;
+        let acceptable_until = self.check_times(claims, now)?;
         if let Some(applications) = account.applications() {
             let application = claims.application_id()?;
             if !applications.iter().any(|allowed| allowed.as_ref() == application) {
@@ -139,21 +141,25 @@ impl Verifier {
         if content_length.is_some_and(|length| length > policy.max_body_size()) {
             return Err(Rejection::BodyTooLarge);
         }
-        Ok((PayloadCheck::new(policy.max_body_size(), expected_hash), replay))
+        let payload = PayloadCheck::new(policy.max_body_size(), expected_hash);
+        Ok(Terms { payload, acceptable_until, replay })
     }
 
-    /// `iat`, `exp` and `nbf` against `max_age` and `leeway` (RFC 7519 sections 4.1.4 to 4.1.6).
-    fn check_times(&self, claims: &Claims<'_>, now: UnixSeconds) -> Result<(), Rejection> {
+    /// `iat`, `exp` and `nbf` against `max_age` and `leeway` (RFC 7519 sections 4.1.4 to 4.1.6). The answer is the last
+    /// second in which the token is good.
+    fn check_times(&self, claims: &Claims<'_>, now: UnixSeconds) -> Result<UnixSeconds, Rejection> {
         let leeway = self.policy.leeway();
         let (iat, exp, nbf) = (claims.iat()?, claims.exp()?, claims.nbf()?);
-        if now.saturating_sub(iat) > self.policy.max_age() || exp.is_some_and(|exp| now.saturating_sub(exp) > leeway) {
+        let too_old = iat.saturating_add(self.policy.max_age());
+        let acceptable_until = exp.map_or(too_old, |exp| too_old.min(exp.saturating_add(leeway)));
+        if now > acceptable_until {
             return Err(Rejection::TokenExpired);
         }
         let latest = now.saturating_add(leeway);
         if iat > latest || nbf.is_some_and(|nbf| nbf > latest) {
             return Err(Rejection::TokenNotYetValid);
         }
-        Ok(())
+        Ok(acceptable_until)
     }
 
     /// Turns a verdict into what the host does, by the policy's mode: the only way to a [`Clearance`].
@@ -189,6 +195,13 @@ impl Verifier {
     }
 }
 
+/// What the claims leave to be checked at the end.
+struct Terms {
+    payload: PayloadCheck,
+    acceptable_until: UnixSeconds,
+    replay: Option<ReplayTerms>,
+}
+
 #[derive(Debug)]
 struct ReplayTerms {
     key: Key,
@@ -200,6 +213,7 @@ struct ReplayTerms {
 pub struct Pending {
     payload: PayloadCheck,
     identity: Identity,
+    acceptable_until: UnixSeconds,
     replay: Option<ReplayTerms>,
 }
 
@@ -235,11 +249,15 @@ impl Pending {
 
     /// The body is over: with the head, with the last chunk or with the trailers.
     ///
+    /// The token must be good still: who holds a body back for longer than a callback is remembered would have it taken
+    /// again.
+    ///
     /// # Errors
-    /// [`Rejection::PayloadHashMismatch`].
-    pub fn end(self) -> Result<Authentic, Refused> {
-        let Self { payload, identity, replay } = self;
-        match payload.finish() {
+    /// [`Rejection::PayloadHashMismatch`], [`Rejection::TokenExpired`].
+    pub fn end(self, now: UnixSeconds) -> Result<Authentic, Refused> {
+        let Self { payload, identity, acceptable_until, replay } = self;
+        let in_time = || if now > acceptable_until { Err(Rejection::TokenExpired) } else { Ok(()) };
+        match payload.finish().and_then(|()| in_time()) {
             Ok(()) => Ok(Authentic { identity, replay }),
             Err(rejection) => Err(Refused { rejection, identity: Some(identity) }),
         }

@@ -58,7 +58,7 @@ fn what_was_taken_counts() {
             assert!(refused.identity.is_some(), "the signature was good");
         }
     }
-    assert!(pending.end().is_ok(), "the whole of it was hashed");
+    assert!(pending.end(NOW).is_ok(), "the whole of it was hashed");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn chunks() {
             let expected = if size <= 10 { Ok(()) } else { Err(Rejection::BodyTooLarge) };
             assert_eq!(taken, expected, "{size} bytes by {piece}");
             if taken.is_ok() {
-                assert!(pending.end().is_ok(), "{size} bytes by {piece}");
+                assert!(pending.end(NOW).is_ok(), "{size} bytes by {piece}");
             }
         }
     }

@@ -81,7 +81,7 @@ fn authenticate(verifier: &Verifier, request: &Rendered) -> Result<Authentic, Re
     for chunk in &request.chunks {
         pending.body(chunk)?;
     }
-    pending.end()
+    pending.end(NOW)
 }
 
 impl Seen {

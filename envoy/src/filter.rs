@@ -195,10 +195,10 @@ impl<H: Host> Filter<H> {
     }
 
     fn end_of_body(&mut self, protection: &Protection, body: Body) -> Flow {
-        match body.end(&self.host, protection.native_hash()) {
+        let now = self.now();
+        match body.end(&self.host, protection.native_hash(), now) {
             Err(problem) => self.stop(protection, problem),
             Ok(authentic) => {
-                let now = self.now();
                 let reserved = authentic
                     .reservation(self.owner(), now)
                     .map(|reservation| (reservation, protection.reserve(&reservation, &self.host, now)));

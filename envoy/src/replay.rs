@@ -89,22 +89,25 @@ pub struct Store<'s, D> {
 impl<D: SharedData> Store<'_, D> {
     /// Releases what has waited for its answer for too long.
     pub fn lapse(&self, now: UnixSeconds) {
-        while let Some(reservation) = self.tables.in_flight.take_lapsed(now) {
-            self.forget(&reservation, now);
+        for reservation in self.tables.in_flight.take_lapsed(now) {
+            self.forget(self.tables.in_use(now), &reservation, now);
         }
     }
 
-    /// Releases all that this worker has forwarded and that awaits its answer: Envoy fails those requests, whatever the
-    /// upstream says, so they will come again.
+    /// Releases all that this worker has forwarded and that awaits its answer: Envoy answers those requests with 503
+    /// whatever the upstream says, so they will come again.
     pub fn abandon(&self, now: UnixSeconds) {
-        while let Some(reservation) = self.tables.in_flight.take() {
-            self.forget(&reservation, now);
+        for reservation in self.tables.in_flight.take_all() {
+            self.forget(self.tables.in_use(now), &reservation, now);
         }
     }
 
-    fn forget(&self, reservation: &Reservation, now: UnixSeconds) {
-        for member in self.tables.in_use(now) {
-            member.table.release(self.data, reservation, now);
+    /// Makes room again in some tables; where that can't be done now, it is tried again when the reservation lapses.
+    fn forget<'m>(&self, members: impl Iterator<Item = &'m Member>, reservation: &Reservation, now: UnixSeconds) {
+        let done =
+            members.fold(true, |done, member| member.table.release(self.data, reservation, now).is_some() & done);
+        if !done {
+            self.tables.in_flight.add(*reservation);
         }
     }
 }
@@ -118,9 +121,7 @@ impl<D: SharedData> ReplayStore for Store<'_, D> {
                 answer => answer,
             };
             if answer != Answer::Fresh {
-                for before in self.tables.in_use(now).take(nth) {
-                    before.table.release(self.data, reservation, now);
-                }
+                self.forget(self.tables.in_use(now).take(nth), reservation, now);
                 return answer;
             }
         }
@@ -140,6 +141,6 @@ impl<D: SharedData> ReplayStore for Store<'_, D> {
 
     fn release(&mut self, reservation: &Reservation, now: UnixSeconds) {
         self.tables.in_flight.remove(reservation);
-        self.forget(reservation, now);
+        self.forget(self.tables.in_use(now), reservation, now);
     }
 }

@@ -95,10 +95,13 @@ fn step(concluded: &Concluded) -> Step {
 pub(crate) fn body_is_read(request: Request<'_>, context: &Context) {
     let Some(mut pending) = context.pending.take() else { return };
     let verdict = match request.body(|chunk| pending.body(chunk)) {
-        Ok(()) => match pending.end() {
-            Ok(authentic) => context.policy().verdict(authentic, now()),
-            Err(refused) => refused.into(),
-        },
+        Ok(()) => {
+            let now = now();
+            match pending.end(now) {
+                Ok(authentic) => context.policy().verdict(authentic, now),
+                Err(refused) => refused.into(),
+            }
+        }
         Err(ReadError::Stopped(refused)) => refused.into(),
         Err(ReadError::Io(error)) => {
             let line = format_args!("secure_callbacks: the request's body can't be read back: {error}");

@@ -14,8 +14,8 @@ pub use census::Census;
 pub use table::Table;
 pub use window::{Layout, Place, SLOT_BYTES, Slot, Window};
 
-/// How long a reservation waits for the upstream's answer before it lapses: the proxies' usual upstream time-out. A
-/// worker that dies holding one costs the sender a wait, not the event.
+/// How long a reservation waits for the upstream's answer before it lapses: the proxies' usual upstream time-out. Where
+/// workers can die by themselves (Nginx), one that dies holding a reservation costs the sender a wait, not the event.
 pub const PENDING_SECONDS: UnixSeconds = 60;
 
 /// Names a callback: 128 bits of SHA-256 over account and `jti`.

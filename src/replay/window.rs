@@ -27,7 +27,7 @@ pub struct Slot {
     key: [u8; 16],
     /// Unix seconds, until 2106; past: the slot is free.
     until: u32,
-    /// The owner of a pending reservation; 0 once it is kept.
+    /// Who may release it; 0 once it is kept ([`Window::keep`]).
     owner: u32,
 }
 
@@ -75,7 +75,7 @@ impl Slot {
         self.is_live(stamp(now))
     }
 
-    /// Whether its callback was taken: it is not a reservation that still awaits the upstream's answer.
+    /// Whether its callback was taken, and [`Window::keep`] has said so.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.owner == 0
@@ -230,7 +230,7 @@ impl<'s, P: Place> Window<'s, P> {
         Some(replace(self.0.get_mut(place?)?, reservation.kept()))
     }
 
-    /// Gives back a reservation that is still pending and still this one's. Tells which slot it freed.
+    /// Gives back a place that is still this reservation's. Tells which slot it freed.
     pub fn release(&mut self, reservation: &Reservation, now: UnixSeconds) -> Option<Slot> {
         let now = stamp(now);
         let is_mine =

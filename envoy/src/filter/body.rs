@@ -1,5 +1,6 @@
 //! The body of a request whose head is good, on its way to the verdict.
 
+use secure_callbacks::verifier::UnixSeconds;
 use secure_callbacks::{Authentic, Pending, Refused};
 
 use super::Host;
@@ -50,7 +51,12 @@ impl Body {
     }
 
     /// It is complete.
-    pub(super) fn end(mut self, host: &impl Host, native: Option<NativeHash>) -> Result<Authentic, Problem> {
+    pub(super) fn end(
+        mut self,
+        host: &impl Host,
+        native: Option<NativeHash>,
+        now: UnixSeconds,
+    ) -> Result<Authentic, Problem> {
         let size = self.received;
         match (native, self.pending.expected_hash()) {
             (Some(native), Some(expected)) if self.hashed == 0 && native_hash::SIZES.contains(&size) => {
@@ -67,7 +73,7 @@ impl Body {
             }
             _ => self.hash(host)?,
         }
-        Ok(self.pending.end()?)
+        Ok(self.pending.end(now)?)
     }
 
     /// Has the core hash what is there.
@@ -87,8 +93,10 @@ fn each_slice(
     show: &mut dyn FnMut(&[u8]) -> Result<(), Refused>,
 ) -> Result<(), Problem> {
     while start < end {
-        let slice = host.body(start, end.saturating_sub(start).min(SLICE_BYTES)).unwrap_or_default();
-        if slice.is_empty() {
+        let most = end.saturating_sub(start).min(SLICE_BYTES);
+        let slice = host.body(start, most).unwrap_or_default();
+        // More than was asked for would be hashed and is perhaps not what goes on.
+        if slice.is_empty() || slice.len() > most {
             return Err(Problem::Unreadable);
         }
         show(&slice)?;

@@ -25,15 +25,13 @@ impl InFlight {
         place.map(|place| all.swap_remove(place)).is_some()
     }
 
-    /// Takes out one that has waited for long enough.
-    pub(super) fn take_lapsed(&self, now: UnixSeconds) -> Option<Reservation> {
-        let mut all = self.0.borrow_mut();
-        let place = all.iter().position(|reservation| reservation.has_lapsed(now))?;
-        Some(all.swap_remove(place))
+    /// Takes out those that have waited for long enough.
+    pub(super) fn take_lapsed(&self, now: UnixSeconds) -> Vec<Reservation> {
+        self.0.borrow_mut().extract_if(.., |reservation| reservation.has_lapsed(now)).collect()
     }
 
-    /// Takes out any; `None` also if a fault came in the midst of a change.
-    pub(super) fn take(&self) -> Option<Reservation> {
-        self.0.try_borrow_mut().ok()?.pop()
+    /// Takes out all; none if a fault came in the midst of a change.
+    pub(super) fn take_all(&self) -> Vec<Reservation> {
+        self.0.try_borrow_mut().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default()
     }
 }

@@ -59,8 +59,9 @@ impl Table {
         self.change(data, reservation.key(), |window| ((), window.keep(reservation, now).is_some()));
     }
 
-    pub(super) fn release(&self, data: &impl SharedData, reservation: &Reservation, now: UnixSeconds) {
-        self.change(data, reservation.key(), |window| ((), window.release(reservation, now).is_some()));
+    /// `None` if shared data does not work; then it is still there.
+    pub(super) fn release(&self, data: &impl SharedData, reservation: &Reservation, now: UnixSeconds) -> Option<()> {
+        self.change(data, reservation.key(), |window| ((), window.release(reservation, now).is_some()))
     }
 
     /// How many callbacks one window remembers; `None` if shared data does not work.

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use prost::encoding::{decode_key, decode_varint};
+use ring::signature::{RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
 use secure_callbacks::{SecretProblem, SecretSource};
 use secure_callbacks_envoy::filter::{Answer, Filter, Host, HostFailed, Part};
 use secure_callbacks_envoy::metrics::{MetricId, Registry};
@@ -30,13 +32,45 @@ struct SharedState {
     rivals: RefCell<Vec<Box<dyn FnOnce()>>>,
     swaps: Cell<u32>,
     loads: Cell<u32>,
-    /// What Envoy's function `verify_signature` does.
-    verify_signature: Cell<Option<VerifySignature>>,
+    verify_signature: Function,
     verified: Cell<u32>,
 }
 
 /// A foreign function, as Envoy has it: from its arguments to what it returns.
 pub(crate) type VerifySignature = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// What Envoy's function `verify_signature` is.
+struct Function(Cell<VerifySignature>);
+
+impl Default for Function {
+    fn default() -> Self {
+        Self(Cell::new(verify_signature))
+    }
+}
+
+/// What the function does with its arguments. Signatures are verified for real.
+fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
+    /// `SubjectPublicKeyInfo` up to the `RSAPublicKey` that it holds.
+    const KEY_INFO: usize = 22;
+    let (hash_function, rest) = field(1, arguments)?;
+    let (public_key, rest) = field(2, rest)?;
+    let (signature, rest) = field(3, rest)?;
+    let (text, rest) = field(4, rest)?;
+    assert!(rest.is_empty() && hash_function == b"sha256", "{hash_function:?}");
+    let key = UnparsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, &public_key[KEY_INFO..]);
+    Some(match key.verify(text, signature) {
+        Ok(()) => vec![8, 1],
+        Err(_) => b"\x12\x07refused".to_vec(),
+    })
+}
+
+/// A field of bytes in a protobuf message, and what follows it.
+fn field(number: u32, mut message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (found, _) = decode_key(&mut message).ok()?;
+    assert_eq!(found, number);
+    let length = decode_varint(&mut message).ok()?;
+    message.split_at_checked(usize::try_from(length).ok()?)
+}
 
 impl Shared {
     /// From now on every call fails.
@@ -66,7 +100,7 @@ impl Shared {
 
     /// From now on Envoy's `verify_signature` is this.
     pub(crate) fn lend(&self, verify_signature: VerifySignature) {
-        self.0.verify_signature.set(Some(verify_signature));
+        self.0.verify_signature.0.set(verify_signature);
     }
 
     /// How many signatures Envoy was asked about.
@@ -123,7 +157,7 @@ impl ForeignFunctions for Shared {
     fn call(&self, function: &str, arguments: &[u8]) -> Option<Vec<u8>> {
         assert_eq!(function, "verify_signature");
         self.0.verified.set(self.0.verified.get() + 1);
-        self.0.verify_signature.get()?(arguments)
+        self.0.verify_signature.0.get()(arguments)
     }
 }
 
@@ -163,6 +197,8 @@ pub(crate) struct Request {
     pub(crate) fields_fail: Cell<bool>,
     pub(crate) changes_fail: Cell<bool>,
     pub(crate) body_fails: Cell<bool>,
+    /// How many bytes of the body are returned beyond those that were asked for.
+    pub(crate) body_surplus: Cell<usize>,
     pub(crate) reply_fails: Cell<bool>,
     /// What was done.
     pub(crate) replies: RefCell<Vec<Reply>>,
@@ -269,7 +305,7 @@ impl Host for FakeEnvoy {
         }
         self.0.largest_slice.set(self.0.largest_slice.get().max(length));
         let body = self.0.body.borrow();
-        let end = start.saturating_add(length).min(body.len());
+        let end = (start + length + self.0.body_surplus.get()).min(body.len());
         body.get(start..end).map(<[u8]>::to_vec)
     }
 

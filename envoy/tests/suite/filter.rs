@@ -163,6 +163,27 @@ fn a_body_is_too_large_by_its_announced_or_its_real_size() {
     assert_eq!(arrive(&exact, &mut filter, &body[..100_000], true), Flow::Continue);
 }
 
+/// By the time its body ends, what was remembered of the callback has expired; and so has the token.
+#[test]
+fn a_body_that_is_held_back_does_not_outlive_the_memory() {
+    let shared = Shared::default();
+    let protection = protection("", &shared);
+    let first = request(&shared, BODY);
+    let mut filter = first.filter(&protection);
+    filter.request_headers(false);
+    assert_eq!(arrive(&first, &mut filter, BODY, true), Flow::Continue);
+    first.0.response_status.set(Some(200));
+    filter.response_headers();
+    for (held_until, code) in [(300, "replayed"), (301, "token_expired"), (331, "token_expired")] {
+        let again = request(&shared, BODY);
+        let mut filter = again.filter(&protection);
+        assert_eq!(filter.request_headers(false), Flow::Hold);
+        again.0.now.set(super::fake::NOW + held_until);
+        assert_eq!(arrive(&again, &mut filter, BODY, true), Flow::Hold);
+        assert_eq!(again.counted(), [code]);
+    }
+}
+
 #[test]
 fn identity_fields_from_outside_never_pass() {
     let shared = Shared::default();

@@ -1,50 +1,20 @@
-//! SHA-256 by Envoy: the key that changes nothing, and which bodies are hashed where. Signatures are verified for real,
-//! by `ring`.
+//! SHA-256 by Envoy: the key that changes nothing, and which bodies are hashed where.
 
-use ring::signature::{RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY as RSA, UnparsedPublicKey};
 use secure_callbacks_envoy::filter::Flow;
 use secure_callbacks_envoy::native_hash::{NativeHash, PUBLIC_KEY, SIZES};
 
 use super::fake::{FakeEnvoy, Shared, bearer, protection};
 use super::filter::arrive;
 
-/// `SubjectPublicKeyInfo` up to the `RSAPublicKey` that it holds.
-const KEY_INFO: usize = 22;
 /// The modulus in `PUBLIC_KEY`.
 const MODULUS: std::ops::Range<usize> = 29..157;
 /// The exponent, which `PUBLIC_KEY` ends with.
 const EXPONENT: u64 = 1_663_201;
 
-/// What Envoy's function does with its arguments, of which each field's length has these many bytes.
-fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
-    let (hash_function, rest) = field(1, arguments)?;
-    let (public_key, rest) = field(2, rest)?;
-    let (signature, rest) = field(3, rest)?;
-    let (text, rest) = field(4, rest)?;
-    assert!(rest.is_empty() && hash_function == b"sha256", "{hash_function:?}");
-    let key = UnparsedPublicKey::new(&RSA, &public_key[KEY_INFO..]);
-    Some(match key.verify(text, signature) {
-        Ok(()) => vec![8, 1],
-        Err(_) => b"\x12\x07refused".to_vec(),
-    })
-}
-
-/// A field of bytes, and what follows it.
-fn field(number: u8, mut message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (tag, length) = prost_key(&mut message)?;
-    assert_eq!(tag, u32::from(number));
-    message.split_at_checked(length)
-}
-
-fn prost_key(message: &mut &[u8]) -> Option<(u32, usize)> {
-    let (tag, _) = prost::encoding::decode_key(message).ok()?;
-    let length = prost::encoding::decode_varint(message).ok()?;
-    Some((tag, usize::try_from(length).ok()?))
-}
-
-fn lent() -> Shared {
+/// An Envoy without the function.
+fn without() -> Shared {
     let shared = Shared::default();
-    shared.lend(verify_signature);
+    shared.lend(|_| None);
     shared
 }
 
@@ -80,8 +50,8 @@ fn envoy_is_used_if_it_tells_hashes_apart() {
     fn denies(_: &[u8]) -> Option<Vec<u8>> {
         Some(b"\x12\x02no".to_vec())
     }
-    assert!(NativeHash::probe(&lent()).is_some());
-    assert!(NativeHash::probe(&Shared::default()).is_none(), "there is no such function");
+    assert!(NativeHash::probe(&Shared::default()).is_some());
+    assert!(NativeHash::probe(&without()).is_none(), "there is no such function");
     for useless in [agrees, denies] {
         let shared = Shared::default();
         shared.lend(useless);
@@ -109,7 +79,7 @@ fn the_verdict_is_the_same_whoever_hashes() {
     let longest = 1024 * 1024;
     for (size, asked) in [(0, 0), (1, 0), (SIZES.start() - 1, 0), (*SIZES.start(), 1), (100_000, 1), (longest, 1)] {
         let body = vec![b'x'; size];
-        for (shared, asked) in [(lent(), asked), (Shared::default(), 0)] {
+        for (shared, asked) in [(Shared::default(), asked), (without(), 0)] {
             assert_eq!(send(&shared, &body, &body), (vec!["accepted"], asked), "{size}");
         }
         let mut others = vec![[body.as_slice(), b"x"].concat()];
@@ -123,7 +93,7 @@ fn the_verdict_is_the_same_whoever_hashes() {
         }
         for other in others.iter().filter(|other| other.len() <= longest) {
             let asked = u32::from(SIZES.contains(&other.len()));
-            for (shared, asked) in [(lent(), asked), (Shared::default(), 0)] {
+            for (shared, asked) in [(Shared::default(), asked), (without(), 0)] {
                 let ended = send(&shared, &body, other);
                 assert_eq!(ended, (vec!["payload_hash_mismatch"], asked), "{size} {}", other.len());
             }
@@ -135,7 +105,7 @@ fn the_verdict_is_the_same_whoever_hashes() {
 #[test]
 fn what_envoy_does_not_confirm_the_sandbox_hashes() {
     let body = vec![b'x'; 50_000];
-    let shared = lent();
+    let shared = Shared::default();
     let protection = protection("", &shared);
     shared.lend(|_| None);
     for (sent, code) in [(&body[..], "accepted"), (&body[1..], "payload_hash_mismatch")] {
@@ -152,7 +122,7 @@ fn what_envoy_does_not_confirm_the_sandbox_hashes() {
 fn a_body_beyond_the_largest_is_hashed_as_it_comes() {
     let body: Vec<u8> = (0..SIZES.end() + 100_000).map(|byte| u8::try_from(byte % 251).unwrap()).collect();
     for (sent, code) in [(body.clone(), "accepted"), (body[1..].to_vec(), "payload_hash_mismatch")] {
-        let shared = lent();
+        let shared = Shared::default();
         let protection = protection(r#""max_body_size": "4MiB""#, &shared);
         let envoy = FakeEnvoy::new(&shared, &[("authorization", &bearer(&body, "one"))]);
         let mut filter = envoy.filter(&protection);
@@ -171,7 +141,7 @@ fn a_body_beyond_the_largest_is_hashed_as_it_comes() {
 fn trailers_end_a_body_that_envoy_hashes() {
     let body = vec![b'x'; 50_000];
     for (sent, code) in [(&body[..], "accepted"), (&body[1..], "payload_hash_mismatch")] {
-        let shared = lent();
+        let shared = Shared::default();
         let protection = protection("", &shared);
         let envoy = FakeEnvoy::new(&shared, &[("authorization", &bearer(&body, "one"))]);
         let mut filter = envoy.filter(&protection);
@@ -179,5 +149,37 @@ fn trailers_end_a_body_that_envoy_hashes() {
         assert_eq!(arrive(&envoy, &mut filter, sent, false), Flow::Hold);
         filter.request_trailers();
         assert_eq!(envoy.counted(), [code]);
+    }
+}
+
+/// Its length is looked at by itself: no hashing counts it.
+#[test]
+fn a_body_over_the_limit_is_refused_whoever_would_hash_it() {
+    let body = vec![b'x'; 100_001];
+    for shared in [Shared::default(), without()] {
+        for end_of_stream in [false, true] {
+            let protection = protection(r#""max_body_size": 100000"#, &shared);
+            let envoy = FakeEnvoy::new(&shared, &[("authorization", &bearer(&body, "one"))]);
+            let mut filter = envoy.filter(&protection);
+            assert_eq!(filter.request_headers(false), Flow::Hold);
+            assert_eq!(arrive(&envoy, &mut filter, &body, end_of_stream), Flow::Hold);
+            assert_eq!((envoy.counted(), envoy.replies()), (vec!["body_too_large"], vec![413]));
+        }
+    }
+}
+
+/// Bytes beyond those that were asked for are none of the body, and could pass for more of the question.
+#[test]
+fn a_host_that_returns_more_than_was_asked_for_is_not_believed() {
+    let signed = vec![b'x'; 20_000];
+    for shared in [Shared::default(), without()] {
+        let protection = protection("", &shared);
+        let envoy = FakeEnvoy::new(&shared, &[("authorization", &bearer(&signed, "one"))]);
+        envoy.0.body_surplus.set(1);
+        let mut filter = envoy.filter(&protection);
+        assert_eq!(filter.request_headers(false), Flow::Hold);
+        *envoy.0.body.borrow_mut() = [signed.as_slice(), b"more"].concat();
+        assert_eq!(filter.request_body(signed.len(), true), Flow::Hold);
+        assert_eq!(envoy.replies(), [503]);
     }
 }

@@ -17,7 +17,7 @@ fn reservation(jti: &str, owner: u32, now: i64) -> Reservation {
     let token = TokenField::Once(token.as_bytes());
     let head = RequestHead { token, content_length: None, connection: &() };
     let pending = secure_callbacks::Verifier::new(policy).start(&head, now).unwrap();
-    pending.end().unwrap().reservation(owner, now).unwrap()
+    pending.end(now).unwrap().reservation(owner, now).unwrap()
 }
 
 fn reserve(protection: &Protection, shared: &Shared, jti: &str) -> Answer {
@@ -320,4 +320,34 @@ fn what_a_sandbox_leaves_can_come_again() {
     worker.abandon(&shared, NOW);
     let answers = ["taken", "anothers", "under-way", "under-way-too"].map(|jti| reserve(&other_worker, &shared, jti));
     assert_eq!(answers, [Answer::Seen, Answer::Seen, Answer::Fresh, Answer::Fresh]);
+}
+
+/// What can't be released when the answer comes is released later.
+#[test]
+fn a_release_that_fails_is_made_up_for() {
+    let shared = Shared::default();
+    let protection = capacity(1000, &shared);
+    let first = reservation("one", 1, NOW);
+    assert_eq!(protection.reserve(&first, &shared, NOW), Answer::Fresh);
+    shared.break_down(true);
+    protection.settle(&first, false, &shared, NOW + 1);
+    protection.lapse(&shared, NOW + 60);
+    shared.break_down(false);
+    assert_eq!(reserve(&protection, &shared, "one"), Answer::Seen);
+    protection.lapse(&shared, NOW + 61);
+    assert_eq!(protection.reserve(&reservation("one", 2, NOW + 61), &shared, NOW + 61), Answer::Fresh);
+}
+
+#[test]
+fn nothing_is_left_of_what_was_settled() {
+    let shared = Shared::default();
+    let protection = capacity(1000, &shared);
+    for (jti, taken) in [("one", true), ("two", false)] {
+        assert_eq!(reserve(&protection, &shared, jti), Answer::Fresh);
+        protection.settle(&reservation(jti, 1, NOW), taken, &shared, NOW);
+    }
+    let loads = shared.loads();
+    protection.lapse(&shared, NOW + 1000);
+    protection.abandon(&shared, NOW + 1000);
+    assert_eq!(shared.loads(), loads);
 }

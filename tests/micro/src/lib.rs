@@ -131,7 +131,7 @@ pub fn body(mut pending: Pending, callback: &Callback) -> Authentic {
     for chunk in callback.body.chunks(CHUNK) {
         pending.body(chunk).expect("no body over the limit");
     }
-    pending.end().expect("the body that was signed for")
+    pending.end(NOW).expect("the body that was signed for")
 }
 
 /// What the application is told.

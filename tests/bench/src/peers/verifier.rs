@@ -43,10 +43,11 @@ fn is_authentic(verifier: &Verifier, request: &Request<'_>) -> bool {
         (Some(_), Some(_)) => TokenField::Repeated,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
     let head = RequestHead { token, content_length: None, connection: &() };
-    let Ok(mut pending) = verifier.start(&head, i64::try_from(now).unwrap_or(i64::MAX)) else { return false };
+    let Ok(mut pending) = verifier.start(&head, now) else { return false };
     if pending.body(request.body).is_err() {
         return false;
     }
-    pending.end().is_ok_and(|authentic| matches!(authentic.settle(None), Verdict::Accept(_)))
+    pending.end(now).is_ok_and(|authentic| matches!(authentic.settle(None), Verdict::Accept(_)))
 }

@@ -1,4 +1,4 @@
-//! A reservation that nobody settles lapses after 60 seconds.
+//! Time: a reservation that nobody settles lapses after 60 seconds, and a body that is held back ages with its token.
 use crate::callback::Callback;
 use crate::site::{Plan, Site, policy};
 use crate::stage::{Stage, Tests, share, sleep};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
     tests.sleeping("a_reservation_without_an_answer_lapses", stage.kind, slow_application);
+    tests.sleeping("a_body_held_back_does_not_outlive_the_memory", stage.kind, held_back);
     if stage.kind.is_nginx() {
         tests.sleeping("the_reservation_of_a_killed_worker_lapses", stage.kind, killed_worker);
     }
@@ -75,5 +76,30 @@ fn killed_worker(kind: ProxyKind) -> Result<()> {
     site.accepts(&lost, 2)?;
     site.refuses(&lost)?;
     site.refuses(&taken)?;
+    Ok(())
+}
+
+/// By the time their bodies end, what was remembered of the callback has expired; the token has, too.
+fn held_back(kind: ProxyKind) -> Result<()> {
+    let _machine = share();
+    let site = Site::start(kind, Plan::of(policy(json!({ "max_age": "3s", "leeway": "0s" }))))?;
+    let (callback, start) = (Callback::new(), Instant::now());
+    site.accepts(&callback, 1)?;
+    let wire = http1::writes(&callback.message).concat();
+    let (last, all_but_last) = wire.split_last().context("a request")?;
+    let mut connections = Vec::new();
+    for _ in 0..4 {
+        let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
+        wait(connection.write(all_but_last))?;
+        connections.push(connection);
+    }
+    ensure!(start.elapsed() < Duration::from_secs(2), "too slow a machine: the heads came too late");
+    std::thread::sleep(Duration::from_secs(5).saturating_sub(start.elapsed()));
+    for mut connection in connections {
+        wait(connection.write(&[*last]))?;
+        let reply = wait(connection.reply())?;
+        ensure!(reply.code().as_deref() == Some("token_expired"), "{} {}", reply.status, reply.text());
+    }
+    ensure!(site.upstream.deliveries(&callback.id) == 1, "delivered again");
     Ok(())
 }

@@ -1,0 +1,54 @@
+//! A body that is held back: the token must be good at its end too, so that no callback outlives what is remembered of it.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test may stop")]
+
+use secure_callbacks::{Pending, PolicyConfig, Rejection, RequestHead, TokenField, Verifier};
+use secure_callbacks_support::{Token, token};
+
+const NOW: i64 = 1_700_000_000;
+const BODY: &[u8] = b"{}";
+
+/// The policy's further rules, what the token says otherwise, and for how many seconds the callback is good.
+type Case = (&'static str, fn(Token) -> Token, i64);
+
+/// A callback whose head came at `NOW`.
+fn started(rules: &str, token: impl FnOnce(Token) -> Token) -> Pending {
+    let (api_key, secret) = (token::API_KEY, token::SECRET);
+    let policy = format!(r#"{{"accounts":[{{"api_key":"{api_key}","secrets":["text:{secret}"]}}]{rules}}}"#);
+    let verifier = Verifier::new(PolicyConfig::from_json(&policy).unwrap().resolve(&()).unwrap());
+    let token = format!("Bearer {}", token(Token::valid(BODY, NOW)).sign());
+    let token = TokenField::Once(token.as_bytes());
+    let mut pending = verifier.start(&RequestHead { token, content_length: None, connection: &() }, NOW).unwrap();
+    pending.body(BODY).unwrap();
+    pending
+}
+
+#[test]
+fn a_token_is_as_old_as_it_is_at_the_end_of_the_body() {
+    let plain = |token: Token| token;
+    let early = |token: Token| token.claim("iat", NOW + 30);
+    let late = |token: Token| token.claim("iat", NOW - 300);
+    let ends = |token: Token| token.claim("exp", NOW + 60);
+    let no_replay = r#","replay":"off""#;
+    let cases: [Case; 6] = [
+        ("", plain, 300),
+        (no_replay, plain, 300),
+        (r#","max_age":"10s","leeway":"0s""#, plain, 10),
+        // As far in the future as may be: good for just as long as what was accepted at once is remembered.
+        ("", early, 330),
+        ("", late, 0),
+        // `exp` has its leeway.
+        ("", ends, 90),
+    ];
+    for (rules, token, seconds) in cases {
+        let end = |now| started(rules, token).end(now).map(drop).map_err(|refused| refused.rejection);
+        assert_eq!(end(NOW + seconds), Ok(()), "{rules}");
+        assert_eq!(end(NOW + seconds + 1), Err(Rejection::TokenExpired), "{rules}");
+    }
+}
+
+#[test]
+fn another_body_is_told_first() {
+    let mut pending = started("", |token| token);
+    pending.body(b"more").unwrap();
+    assert_eq!(pending.end(NOW + 1000).map(drop).unwrap_err().rejection, Rejection::PayloadHashMismatch);
+}
