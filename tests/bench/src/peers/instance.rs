@@ -69,6 +69,7 @@ impl Instance {
             ("bench_filters", site::bench_filters().display().to_string()),
             ("debian", site::debian().display().to_string()),
             ("replay_capacity", site.replay_capacity.to_string()),
+            ("max_age", site.max_age.to_owned()),
             ("log_level", if peer.is_logging() { "warn" } else { "error" }.into()),
             ("api_key", API_KEY.into()),
             ("application", APPLICATION_ID.into()),

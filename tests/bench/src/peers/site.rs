@@ -23,6 +23,8 @@ pub(crate) struct Site {
     pub(crate) arrived: Arc<AtomicU64>,
     pub(crate) certificates: Certificates,
     pub(crate) replay_capacity: u32,
+    /// Two seconds less than ours remembers each callback.
+    pub(crate) max_age: &'static str,
     /// Where proxies run: alone on the first core, if there are others for the rest.
     pub(crate) pinned: Option<usize>,
     /// Where they run instead, as `taskset` has it.
@@ -55,6 +57,7 @@ impl Site {
             arrived,
             certificates: Certificates { authority, server, client },
             replay_capacity,
+            max_age: "300s",
             pinned,
             cores: None,
             counts: false,

@@ -27,7 +27,8 @@ const METHOD: &str = "\
 - In each round every row has its turn, always in another order. Whatever else the machine does can only add to a figure,
   so of each row's rounds the lower half counts, and the figures are medians over it; every single round is in the JSON.
   **Added** is the difference to the plain proxy.
-- Every token is fresh and signed in advance; ours remembers each (replay), the others do not look.
+- Every token is fresh and signed in advance; ours remembers each (replay), the others do not look. Its table is of the
+  default size; for a run's callbacks to fit, `max_age` is ten seconds.
 - **Latency** is taken at a constant rate, half of the plain proxy's top rate, and counts from the moment at which the
   callback was due, so waiting counts. A row whose own top rate is not above that has no figure.
 - **Top rate** is what one core for the proxy and the rest for sender and application gave.
@@ -36,8 +37,7 @@ const METHOD: &str = "\
   connection.
 - Ours tells every refusal in the log, at `warn`, the others tell none. Envoy's rows write the lines. Nginx writes them if
   `error_log` says `warn`; its own default is `error`, so that a row of its own shows what the line costs.
-- **The time to start** is taken on all cores, with two listeners and the default `replay_capacity`: the median of five starts
-  until a connection is taken.
+- **The time to start** is taken on all cores, with two listeners: the median of five starts until a connection is taken.
 - Before a row is timed it is seen to forward what is good and to refuse what it promises to refuse.
 - The configurations are in [`tests/bench/peers`](../tests/bench/peers). Where rows check less than ours, the column *looks
   at* says so. njs of this version has no handler in the access phase: its row checks in `js_content` and redirects inside
