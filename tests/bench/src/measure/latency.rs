@@ -12,7 +12,7 @@ use crate::results::{Case, Cost, Latency};
 const HEADROOM: f64 = 1.1;
 
 /// Callbacks of one round at most: all rounds together must fit into what the check for replays remembers.
-const MOST_CALLBACKS: f64 = 5_000.0;
+const MOST_CALLBACKS: f64 = 3_500.0;
 
 /// Measures every row that can keep up.
 pub(crate) fn run(instances: &[Instance], costs: &[Cost], quick: bool) -> Result<Vec<Latency>> {

@@ -23,7 +23,7 @@ const DEFAULT_REPLAY_CAPACITY: u32 = 65_536;
 
 /// A benchmark sends more in five minutes than that table holds. Tokens are made just before they are sent, so this is time
 /// enough.
-const MAX_AGE: &str = "10s";
+const MAX_AGE: &str = "5s";
 
 /// Runs everything that the options ask for.
 pub(crate) fn run(options: &Options) -> Result<Results> {

@@ -23,7 +23,7 @@ pub(crate) struct Site {
     pub(crate) arrived: Arc<AtomicU64>,
     pub(crate) certificates: Certificates,
     pub(crate) replay_capacity: u32,
-    /// Two seconds less than ours remembers each callback.
+    /// A second less than ours remembers each callback.
     pub(crate) max_age: &'static str,
     /// Where proxies run: alone on the first core, if there are others for the rest.
     pub(crate) pinned: Option<usize>,

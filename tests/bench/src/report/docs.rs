@@ -28,7 +28,7 @@ const METHOD: &str = "\
   so of each row's rounds the lower half counts, and the figures are medians over it; every single round is in the JSON.
   **Added** is the difference to the plain proxy.
 - Every token is fresh and signed in advance; ours remembers each (replay), the others do not look. Its table is of the
-  default size; for a run's callbacks to fit, `max_age` is ten seconds.
+  default size; for a run's callbacks to fit, `max_age` is five seconds.
 - **Latency** is taken at a constant rate, half of the plain proxy's top rate, and counts from the moment at which the
   callback was due, so waiting counts. A row whose own top rate is not above that has no figure.
 - **Top rate** is what one core for the proxy and the rest for sender and application gave.
