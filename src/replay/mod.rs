@@ -73,10 +73,10 @@ impl Reservation {
         Self { pending_until: self.kept_until, ..self }
     }
 
-    /// Whether it has waited for the upstream's answer for as long as it may.
+    /// Whether it has waited for the upstream's answer for as long as it may: never before, and at most a second after.
     #[must_use]
     pub fn has_lapsed(&self, now: UnixSeconds) -> bool {
-        now >= self.pending_until
+        now > self.pending_until
     }
 
     /// Whose place it is.

@@ -263,14 +263,14 @@ fn the_reservation_lapses_and_the_memory_ends() {
     let other_worker = capacity(1000, &shared);
     let first = reservation("one", 1, NOW);
     assert_eq!(protection.reserve(&first, &shared, NOW), Answer::Fresh);
-    protection.lapse(&shared, NOW + 59);
-    assert_eq!(other_worker.reserve(&reservation("one", 2, NOW), &shared, NOW + 59), Answer::Seen);
-    // The reservation is the worker's that made it: no other lets it lapse.
-    other_worker.lapse(&shared, NOW + 60);
-    assert_eq!(other_worker.reserve(&reservation("one", 2, NOW), &shared, NOW + 60), Answer::Seen);
     protection.lapse(&shared, NOW + 60);
+    assert_eq!(other_worker.reserve(&reservation("one", 2, NOW), &shared, NOW + 60), Answer::Seen);
+    // The reservation is the worker's that made it: no other lets it lapse.
+    other_worker.lapse(&shared, NOW + 61);
+    assert_eq!(other_worker.reserve(&reservation("one", 2, NOW), &shared, NOW + 61), Answer::Seen);
+    protection.lapse(&shared, NOW + 61);
     let second = reservation("one", 2, NOW);
-    assert_eq!(other_worker.reserve(&second, &shared, NOW + 60), Answer::Fresh);
+    assert_eq!(other_worker.reserve(&second, &shared, NOW + 61), Answer::Fresh);
     other_worker.settle(&second, true, &shared, NOW + 62);
     assert_eq!(protection.reserve(&reservation("one", 3, NOW), &shared, NOW + 330), Answer::Seen);
     assert_eq!(protection.reserve(&reservation("one", 3, NOW), &shared, NOW + 331), Answer::Fresh);
@@ -331,11 +331,11 @@ fn a_release_that_fails_is_made_up_for() {
     assert_eq!(protection.reserve(&first, &shared, NOW), Answer::Fresh);
     shared.break_down(true);
     protection.settle(&first, false, &shared, NOW + 1);
-    protection.lapse(&shared, NOW + 60);
+    protection.lapse(&shared, NOW + 61);
     shared.break_down(false);
     assert_eq!(reserve(&protection, &shared, "one"), Answer::Seen);
-    protection.lapse(&shared, NOW + 61);
-    assert_eq!(protection.reserve(&reservation("one", 2, NOW + 61), &shared, NOW + 61), Answer::Fresh);
+    protection.lapse(&shared, NOW + 62);
+    assert_eq!(protection.reserve(&reservation("one", 2, NOW + 62), &shared, NOW + 62), Answer::Fresh);
 }
 
 #[test]
