@@ -16,6 +16,17 @@ pub const HEADER_NAMES: [&str; 6] = [
     "x-ssl-client-subject-dn",
 ];
 
+/// Whether an application might take a field of this name for one of [`HEADER_NAMES`]. CGI and its successors give it
+/// variables, and gateways fold names likewise: case is lost, and what is no letter or digit (`_`, `.`) is as good as `-`.
+#[must_use]
+pub fn is_identity_name(name: &[u8]) -> bool {
+    let same = |(byte, ours): (&u8, &u8)| {
+        let folded = if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+        folded == *ours
+    };
+    HEADER_NAMES.iter().any(|ours| ours.len() == name.len() && name.iter().zip(ours.as_bytes()).all(same))
+}
+
 /// A claim that goes into a header or a log line is no longer than this; Vonage's are UUIDs of 36.
 const LONGEST_TEXT: usize = 256;
 

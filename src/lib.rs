@@ -7,7 +7,8 @@
 //! 2. [`verifier`]: the one order of checks, from the head ([`Verifier::start`]) over the body ([`Pending`]) to the
 //!    reservation ([`Authentic`]).
 //! 3. [`verdict`]: the one table of codes and statuses, and the [`Verified`] that forwarding needs.
-//! 4. [`reply`] and [`identity`]: what the caller and the application see.
+//! 4. [`settlement`](settlement()): what the answer means for the callback that was forwarded.
+//! 5. [`reply`] and [`identity`]: what the caller and the application see.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ pub mod policy;
 pub mod replay;
 pub mod reply;
 mod secret;
+mod settlement;
 mod source;
 mod token;
 pub mod verdict;
@@ -32,5 +34,6 @@ pub use policy::{Policy, PolicyConfig, PolicyError};
 pub use replay::{Answer, ReplayStore, Reservation};
 pub use reply::Reply;
 pub use secret::{Secret, SecretProblem, SecretSource};
+pub use settlement::{AnsweredBy, Settlement, settlement};
 pub use verdict::{Clearance, Conclusion, Fault, Outcome, Refused, Rejection, Verdict, Verified};
 pub use verifier::{Authentic, Pending, RequestHead, TokenField, UnixSeconds, Verifier};

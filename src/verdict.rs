@@ -47,13 +47,15 @@ pub enum Rejection {
     BodyTooLarge,
     /// The body's SHA-256 is not `payload_hash`.
     PayloadHashMismatch,
-    /// The same callback was accepted before, or is on its way to the upstream.
+    /// The same callback was taken before (or is on its way, where the store can't tell).
     Replayed,
+    /// The same callback is on its way to the application, whose answer is not known yet: the sender may try again.
+    ReplayInFlight,
 }
 
 impl Rejection {
     /// Every rejection, for tables of metrics.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::SourceNotAllowed,
         Self::ClientCertificateMissing,
         Self::ClientCertificateUnverified,
@@ -72,6 +74,7 @@ impl Rejection {
         Self::BodyTooLarge,
         Self::PayloadHashMismatch,
         Self::Replayed,
+        Self::ReplayInFlight,
     ];
 
     /// The code and the HTTP status; `None` where the policy chooses the status.
@@ -95,6 +98,7 @@ impl Rejection {
             Self::BodyTooLarge => ("body_too_large", Some(413)),
             Self::PayloadHashMismatch => ("payload_hash_mismatch", Some(401)),
             Self::Replayed => ("replayed", Some(401)),
+            Self::ReplayInFlight => ("replay_in_flight", Some(503)),
         }
     }
 

@@ -151,7 +151,9 @@ impl Verifier {
         let leeway = self.policy.leeway();
         let (iat, exp, nbf) = (claims.iat()?, claims.exp()?, claims.nbf()?);
         let too_old = iat.saturating_add(self.policy.max_age());
-        let acceptable_until = exp.map_or(too_old, |exp| too_old.min(exp.saturating_add(leeway)));
+        // `exp` itself is past already; `iat` and `nbf` count with their second.
+        let last = |exp: UnixSeconds| exp.saturating_add(leeway).saturating_sub(1);
+        let acceptable_until = exp.map_or(too_old, |exp| too_old.min(last(exp)));
         if now > acceptable_until {
             return Err(Rejection::TokenExpired);
         }
@@ -264,6 +266,10 @@ impl Pending {
     }
 }
 
+fn reject(rejection: Rejection, identity: Identity) -> Verdict {
+    Verdict::Reject(Refused { rejection, identity: Some(identity) })
+}
+
 fn refused(rejection: Rejection, identity: &Identity) -> Refused {
     Refused { rejection, identity: Some(identity.clone()) }
 }
@@ -292,9 +298,8 @@ impl Authentic {
         let reservation = match (replay, reserved) {
             (None, _) => None,
             (Some(terms), Some((reservation, Answer::Fresh))) if reservation.key() == terms.key => Some(reservation),
-            (Some(_), Some((_, Answer::Seen))) => {
-                return Verdict::Reject(Refused { rejection: Rejection::Replayed, identity: Some(identity) });
-            }
+            (Some(_), Some((_, Answer::Seen))) => return reject(Rejection::Replayed, identity),
+            (Some(_), Some((_, Answer::InFlight))) => return reject(Rejection::ReplayInFlight, identity),
             (Some(_), Some((_, Answer::Full))) => return Verdict::Fail(Fault::ReplayStoreFull, identity),
             (Some(_), Some((_, Answer::Fresh | Answer::Unavailable)) | None) => {
                 return Verdict::Fail(Fault::ReplayStoreUnavailable, identity);

@@ -6,7 +6,7 @@
 //! ```text
 //! Fresh ──head──▶ Held ──end of body──▶ Forwarded ──response or end of stream──▶ reservation settled
 //!   ├──────────────┴──────────────────▶ Answered (nothing forwards any more)
-//!   └──▶ Refused ──end of body, or patience──▶ Answered
+//!   └──▶ Refused ──end of body──▶ Answered
 //! ```
 
 mod body;
@@ -17,15 +17,13 @@ mod host;
 mod names;
 mod record;
 mod refusal;
-mod waiting;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use secure_callbacks::identity::IdentityHeaders;
-use secure_callbacks::replay::is_taken;
 use secure_callbacks::verifier::UnixSeconds;
-use secure_callbacks::{Conclusion, Outcome, Reservation, Verdict};
+use secure_callbacks::{AnsweredBy, Conclusion, Outcome, Reservation, Settlement, Verdict, settlement};
 
 use crate::protection::Protection;
 use body::{Body, Problem};
@@ -35,7 +33,6 @@ use connection::{Downstream, validated_subject};
 use fields::Head;
 pub use host::{Answer, Flow, Host, HostFailed, Part};
 use refusal::Refusal;
-pub use waiting::{Request, Waiting};
 
 #[derive(Debug)]
 // Every good request goes through the large one, and the filter is boxed as a whole. (32-bit targets do not warn.)
@@ -98,6 +95,7 @@ impl<H: Host> Filter<H> {
         let Ok(head) = Head::read(&self.host, verifier.policy().token_header(), end_of_stream) else {
             return self.fail();
         };
+        let no_body_follows = head.no_body_follows();
         let rest_is_short = refusal::waits_for(head.content_length(), verifier.policy());
         self.time = self.host.time();
         let connection = Downstream::new(&self.host, protection.certificates());
@@ -109,7 +107,7 @@ impl<H: Host> Filter<H> {
                 self.rest_is_short = rest_is_short;
                 self.conclude(&protection, refused)
             }
-            Ok(pending) if end_of_stream => self.end_of_body(&protection, Body::new(pending)),
+            Ok(pending) if no_body_follows => self.end_of_body(&protection, Body::new(pending)),
             Ok(pending) => self.hold(Body::new(pending)),
         }
     }
@@ -117,7 +115,8 @@ impl<H: Host> Filter<H> {
     /// More of the body is there: `size` bytes in all, since they are held back.
     pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Flow {
         if self.is_waiting() {
-            return if end_of_stream { self.stop_waiting() } else { Flow::Hold };
+            // More than was announced, which Envoy should not let pass, is not waited for.
+            return if end_of_stream || refusal::is_long(size) { self.stop_waiting() } else { Flow::Hold };
         }
         let (mut body, protection) = match self.take_held() {
             Ok(held) => held,
@@ -152,14 +151,14 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    /// The head of the response: the upstream's, or the proxy's own.
+    /// The head of the response: the application's, or the proxy's own.
     pub fn response_headers(&mut self) {
-        self.settle(|host| host.response_status().is_some_and(is_taken));
+        self.settle(|host| settlement(host.response_status().unwrap_or_default(), || answered_by(host)));
     }
 
     /// The stream is over. A callback without an answer was not taken.
     pub fn done(&mut self) {
-        self.settle(|_| false);
+        self.settle(|_| Settlement::Release);
     }
 
     fn now(&self) -> UnixSeconds {
@@ -257,13 +256,26 @@ impl<H: Host> Filter<H> {
     }
 
     /// Settles the reservation, if there is one that waits for it.
-    fn settle(&mut self, taken: impl FnOnce(&H) -> bool) {
+    fn settle(&mut self, decide: impl FnOnce(&H) -> Settlement) {
         let now = self.now();
-        if let (Stage::Forwarded { reservation }, Some(protection)) = (&mut self.stage, &self.protection)
-            && let Some(reservation) = reservation.take()
+        if let (Stage::Forwarded { reservation: waiting }, Some(protection)) = (&mut self.stage, &self.protection)
+            && let Some(reservation) = waiting.take()
         {
-            protection.settle(&reservation, taken(&self.host), &self.host, now);
+            match decide(&self.host) {
+                Settlement::Keep => protection.keep(&reservation, &self.host, now),
+                Settlement::Release => protection.release(&reservation, &self.host, now),
+                Settlement::Wait => *waiting = Some(reservation),
+            }
         }
+    }
+}
+
+/// Whose answer goes back. Envoy's own pass the filters like the application's, with any status; one property tells them
+/// apart (Envoy 1.36 to 1.40).
+fn answered_by(host: &impl Host) -> AnsweredBy {
+    match host.property("response\0code_details").as_deref() {
+        Some(b"via_upstream") => AnsweredBy::Application,
+        _ => AnsweredBy::Proxy,
     }
 }
 

@@ -44,15 +44,9 @@ impl Envoy {
         let period = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
         if abi::set_tick_period(period).is_err() {
             log::error!(
-                "secure_callbacks: no ticks: the gauge of replay entries stays at 0, reservations do not lapse, and who sends a head \
-                 alone gets no answer"
+                "secure_callbacks: no ticks: the gauge of replay entries stays at 0, and reservations do not lapse"
             );
         }
-    }
-
-    /// From here to the end of the present call, calls are about this request; `false`: it is gone.
-    pub(crate) fn turn_to(request: u32) -> bool {
-        abi::set_effective_context(request).is_ok()
     }
 
     /// Sets a gauge.

@@ -9,23 +9,22 @@ use proxy_wasm::types::{Action, ContextType};
 use secure_callbacks::verifier::UnixSeconds;
 
 use crate::configuration::SandboxSecrets;
-use crate::filter::{Filter, Flow, Host, Request, Waiting};
+use crate::filter::{Filter, Flow, Host};
 use crate::host::Envoy;
 use crate::protection::Protection;
 
-/// How often reservations lapse, a part of the replay entries is counted (a small table's all at once, a large one's in a
-/// quarter of a minute) and refusals wait no longer.
+/// How often reservations lapse and a part of the replay entries is counted (a small table's all at once, a large one's in
+/// a quarter of a minute).
 const TICK: Duration = Duration::from_secs(1);
 
 proxy_wasm::main! {{
     Envoy::report_panics(abandon);
-    proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None, waiting: Rc::default() }));
+    proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None }));
 }}
 
 /// One configuration on one worker.
 struct Plugin {
     protection: Option<Rc<Protection>>,
-    waiting: Rc<Waiting<Envoy>>,
 }
 
 impl Context for Plugin {}
@@ -63,13 +62,10 @@ impl RootContext for Plugin {
                 Envoy::set_gauge(gauge, entries);
             }
         }
-        // Last, because from then on calls are about those requests.
-        self.waiting.end(Envoy::turn_to);
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        let filter = Filter::new(Envoy, self.protection.clone(), context_id);
-        Some(Box::new(EnvoyRequest(Request::new(context_id, filter, &self.waiting))))
+        Some(Box::new(EnvoyRequest(Filter::new(Envoy, self.protection.clone(), context_id))))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -103,29 +99,26 @@ fn now() -> UnixSeconds {
 }
 
 /// One request.
-struct EnvoyRequest(Request<Envoy>);
+struct EnvoyRequest(Filter<Envoy>);
 
 // The end of the stream is the drop of the filter: Envoy deletes the context then.
 impl Context for EnvoyRequest {}
 
 impl HttpContext for EnvoyRequest {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        action(self.0.call(|filter| filter.request_headers(end_of_stream)))
+        action(self.0.request_headers(end_of_stream))
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
-        action(self.0.call(|filter| filter.request_body(body_size, end_of_stream)))
+        action(self.0.request_body(body_size, end_of_stream))
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        action(self.0.call(Filter::request_trailers))
+        action(self.0.request_trailers())
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        self.0.call(|filter| {
-            filter.response_headers();
-            Flow::Continue
-        });
+        self.0.response_headers();
         Action::Continue
     }
 }

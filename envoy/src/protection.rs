@@ -85,11 +85,18 @@ impl Protection {
         }
     }
 
-    /// Settles a reservation: keeps it if the upstream took the callback, releases it if not.
-    pub fn settle(&self, reservation: &Reservation, taken: bool, data: &impl SharedData, now: UnixSeconds) {
-        let Some(tables) = &self.tables else { return };
-        let mut store = tables.on(data);
-        if taken { store.keep(reservation, now) } else { store.release(reservation, now) }
+    /// The application took the callback: it is remembered.
+    pub fn keep(&self, reservation: &Reservation, data: &impl SharedData, now: UnixSeconds) {
+        if let Some(tables) = &self.tables {
+            tables.on(data).keep(reservation, now);
+        }
+    }
+
+    /// It did not: the same token may come again.
+    pub fn release(&self, reservation: &Reservation, data: &impl SharedData, now: UnixSeconds) {
+        if let Some(tables) = &self.tables {
+            tables.on(data).release(reservation, now);
+        }
     }
 
     /// Releases the callbacks whose answer has been awaited for too long. To be called every second or so.

@@ -146,7 +146,7 @@ fn conclude<'r>(request: Request<'_>, context: &'r Context, verdict: Verdict) ->
     let told = match conclusion.outcome {
         Outcome::Forward(_) => {
             let values = conclusion.identity_headers(request.client_subject());
-            request.replace_headers(&IDENTITY_HEADERS, values.values())
+            request.replace_identity_headers(&IDENTITY_HEADERS, values.values())
         }
         Outcome::Reply(_) => Ok(()),
     };

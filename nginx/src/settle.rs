@@ -7,7 +7,7 @@
 //! dies while the body is sent. A request that ends without an answer releases it.
 #![forbid(unsafe_code)]
 
-use secure_callbacks::replay::is_taken;
+use secure_callbacks::{AnsweredBy, Settlement, settlement};
 
 use crate::context::Context;
 use crate::host::now;
@@ -17,15 +17,15 @@ use crate::host::request::Request;
 pub(crate) fn answered(request: Request<'_>) {
     for context in Context::all(request) {
         if let Some(reservation) = context.reservation.take() {
-            let taken = match request.upstream_status() {
+            let (status, by) = match request.upstream_status() {
                 // An `error_page` may have put another answer in the place of the upstream's, which is what counts.
-                Some(status) => is_taken(status),
-                None => (100..400).contains(&request.answer_status()),
+                Some(status) => (status, AnsweredBy::Application),
+                None => (request.answer_status(), AnsweredBy::ContentHandler),
             };
-            if taken {
-                context.policy().keep(&reservation, now());
-            } else {
-                context.policy().release(&reservation, now());
+            match settlement(status, || by) {
+                Settlement::Keep => context.policy().keep(&reservation, now()),
+                Settlement::Release => context.policy().release(&reservation, now()),
+                Settlement::Wait => context.reservation.set(Some(reservation)),
             }
         }
     }

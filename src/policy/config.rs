@@ -10,7 +10,7 @@ use super::error::{PolicyError, Problem};
 use super::fields::Fields;
 use super::{lines, strict_json};
 use crate::certificate::{CertificateRule, DnsPattern, WantedSubject, parse_fingerprint};
-use crate::identity::{self, is_plain};
+use crate::identity::{is_identity_name, is_plain};
 use crate::secret::SecretReference;
 use crate::source::{SourceAddresses, parse_network};
 
@@ -234,9 +234,7 @@ fn token_header(text: &str) -> Result<String, Problem> {
     match text {
         "" => Err(Problem::Empty),
         _ if !text.bytes().all(fits) => Err(Problem::Characters("the characters of a header's name")),
-        _ if OWNED.contains(&name.as_str()) || identity::HEADER_NAMES.contains(&name.as_str()) => {
-            Err(Problem::ReservedHeader)
-        }
+        _ if OWNED.contains(&name.as_str()) || is_identity_name(name.as_bytes()) => Err(Problem::ReservedHeader),
         _ => Ok(name.to_string()),
     }
 }

@@ -91,8 +91,10 @@ impl Reservation {
 pub enum Answer {
     /// It is made: nobody has reserved this callback.
     Fresh,
-    /// This callback was accepted before, or is on its way.
+    /// This callback was taken before, or it is on its way and the store can't tell the two apart.
     Seen,
+    /// This callback is on its way, and its answer is not known yet.
+    InFlight,
     /// There is no room.
     Full,
     /// The store can't tell.
@@ -128,10 +130,4 @@ impl ReplayStore for NoStore {
     fn keep(&mut self, _: &Reservation, _: UnixSeconds) {}
 
     fn release(&mut self, _: &Reservation, _: UnixSeconds) {}
-}
-
-/// Whether an upstream's answer means that it took the callback: any status below 500.
-#[must_use]
-pub fn is_taken(status: u16) -> bool {
-    (100..500).contains(&status)
 }

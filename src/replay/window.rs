@@ -208,7 +208,7 @@ impl<'s, P: Place> Window<'s, P> {
             if !slot.is_live(now) {
                 free = free.or(Some(place));
             } else if slot.key == *reservation.key.bytes() {
-                return Answer::Seen;
+                return if slot.is_kept() { Answer::Seen } else { Answer::InFlight };
             }
         }
         match free.filter(|_| room) {

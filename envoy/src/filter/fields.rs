@@ -1,7 +1,7 @@
 //! What the filter reads from the fields of a request: one pass over the head, because each single look-up costs a call
 //! out of the sandbox and can't see a second copy.
 
-use secure_callbacks::identity::HEADER_NAMES;
+use secure_callbacks::identity::is_identity_name;
 use secure_callbacks::{Connection, RequestHead, TokenField};
 
 use super::{Host, HostFailed, Part};
@@ -12,19 +12,25 @@ pub(super) struct Head {
     token: Option<Vec<u8>>,
     token_repeated: bool,
     content_length: Option<u64>,
+    no_body_follows: bool,
     forged: Vec<Box<[u8]>>,
 }
 
 impl Head {
     /// Reads the head. Its length counts for something only if a body follows.
+    ///
+    /// None does after an upgrade or a tunnel: what comes then is of another protocol and has no end to wait for. Envoy
+    /// shows `upgrade` only where the route lets it (`upgrade_configs`), and takes it out of all other requests.
     pub(super) fn read(host: &impl Host, token_header: &str, end_of_stream: bool) -> Result<Self, HostFailed> {
-        let mut head = Self::default();
+        let mut head = Self { no_body_follows: end_of_stream, ..Self::default() };
         host.each_field(Part::Headers, &mut |name, value| {
             if name.eq_ignore_ascii_case(token_header.as_bytes()) {
                 head.token_repeated = head.token.is_some();
                 head.token = Some(value.to_vec());
-            } else if name.eq_ignore_ascii_case(b"content-length") && !end_of_stream {
+            } else if name.eq_ignore_ascii_case(b"content-length") {
                 head.content_length = str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+            } else if name == b"upgrade" || (name == b":method" && value == b"CONNECT") {
+                head.no_body_follows = true;
             } else if is_identity_name(name) {
                 note(&mut head.forged, name);
             }
@@ -39,12 +45,17 @@ impl Head {
             Some(_) if self.token_repeated => TokenField::Repeated,
             Some(value) => TokenField::Once(value),
         };
-        RequestHead { token, content_length: self.content_length, connection }
+        RequestHead { token, content_length: self.content_length(), connection }
+    }
+
+    /// Whether the request is over, as far as there is anything to check.
+    pub(super) fn no_body_follows(&self) -> bool {
+        self.no_body_follows
     }
 
     /// The length that it announces, of a body that follows.
     pub(super) fn content_length(&self) -> Option<u64> {
-        self.content_length
+        self.content_length.filter(|_| !self.no_body_follows)
     }
 
     /// The names that came from outside and that the application would take for ours.
@@ -68,10 +79,4 @@ fn note(names: &mut Vec<Box<[u8]>>, name: &[u8]) {
     if !names.iter().any(|known| **known == *name) {
         names.push(name.into());
     }
-}
-
-/// Whether an application might take the field for one of ours. Many (CGI, WSGI, Rack) see `_` and `-` as one.
-fn is_identity_name(name: &[u8]) -> bool {
-    let same = |(left, right): (&u8, &u8)| left.eq_ignore_ascii_case(right) || (*left == b'_' && *right == b'-');
-    HEADER_NAMES.iter().any(|ours| ours.len() == name.len() && name.iter().zip(ours.as_bytes()).all(same))
 }

@@ -1,8 +1,10 @@
 //! How a request is answered instead of forwarded: at once, or at its end. Envoy closes an HTTP/1.1 connection on which
 //! it answers before the whole request has come: the next callback then pays for a connection, and over TLS for a
-//! handshake. The body of a callback is short, and most often there already, so the answer waits for it.
+//! handshake. The body of a callback is short, and most often there already, so the answer waits for it. For how long is
+//! Envoy's to say, as for any request whose body does not come (`request_timeout`, `stream_idle_timeout`): with a clock of
+//! the filter's own, all that wait would be answered in one call, and each answer is made inside the one before.
 
-use secure_callbacks::{Policy, Reply};
+use secure_callbacks::{Policy, Reply, Settlement};
 
 use super::{Answer, Filter, Flow, Host, Stage};
 
@@ -13,6 +15,11 @@ const LONGEST: u64 = 16 * 1024;
 /// take is refused before it is there.
 pub(super) fn waits_for(content_length: Option<u64>, policy: &Policy) -> bool {
     content_length.is_some_and(|length| length <= LONGEST.min(policy.max_body_size()))
+}
+
+/// Whether a body is longer than any that is waited for.
+pub(super) fn is_long(size: usize) -> bool {
+    u64::try_from(size).is_ok_and(|size| size > LONGEST)
 }
 
 /// A whole answer, kept until it is due.
@@ -41,12 +48,12 @@ impl<H: Host> Filter<H> {
     }
 
     /// Whether it is refused and waits for the rest of the request to say so.
-    pub(crate) fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         matches!(self.stage, Stage::Refused(_))
     }
 
     /// Says now what it waited with.
-    pub(crate) fn stop_waiting(&mut self) -> Flow {
+    pub(super) fn stop_waiting(&mut self) -> Flow {
         match std::mem::replace(&mut self.stage, Stage::Answered) {
             Stage::Refused(refusal) => self.send(&refusal.answer()),
             other => {
@@ -58,7 +65,7 @@ impl<H: Host> Filter<H> {
 
     /// Refuses because a verdict can't be had, or not be carried out.
     pub(super) fn fail(&mut self) -> Flow {
-        self.settle(|_| false);
+        self.settle(|_| Settlement::Release);
         self.rest_is_short = false;
         log::error!("secure_callbacks: request refused: the host did not do what was asked of it");
         self.answer(Reply::unavailable(), "secure_callbacks_unavailable")

@@ -24,7 +24,6 @@ impl Status {
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
-    safe fn proxy_set_effective_context(context: u32) -> u32;
     safe fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     safe fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     safe fn proxy_record_metric(id: u32, value: u64) -> u32;
@@ -99,10 +98,6 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
 
 pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
     Status::check(proxy_set_tick_period_milliseconds(milliseconds))
-}
-
-pub(super) fn set_effective_context(context: u32) -> Result<(), Status> {
-    Status::check(proxy_set_effective_context(context))
 }
 
 pub(super) fn increment_metric(id: u32) -> Result<(), Status> {

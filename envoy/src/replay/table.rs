@@ -48,9 +48,10 @@ impl Table {
     }
 
     pub(super) fn reserve(&self, data: &impl SharedData, reservation: &Reservation, now: UnixSeconds) -> Answer {
-        let reserve = |window: &mut Window<'_, _>| {
-            let answer = window.reserve(reservation, now);
-            (answer, answer == Answer::Fresh)
+        let reserve = |window: &mut Window<'_, _>| match window.reserve(reservation, now) {
+            // A slot looks the same whether its callback was taken or is on its way (`InFlight`).
+            Answer::InFlight => (Answer::Seen, false),
+            answer => (answer, answer == Answer::Fresh),
         };
         self.change(data, reservation.key(), reserve).unwrap_or(Answer::Unavailable)
     }

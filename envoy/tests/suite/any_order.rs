@@ -55,7 +55,7 @@ proptest! {
                 }
                 Any::Trailers => filter.request_trailers(),
                 Any::Response(status) => {
-                    envoy.0.response_status.set(Some(status));
+                    envoy.answers(status, "via_upstream");
                     filter.response_headers();
                     Flow::Hold
                 }

@@ -223,6 +223,12 @@ impl FakeEnvoy {
         self
     }
 
+    /// The head of a response is on its way, and Envoy says this of where it comes from.
+    pub(crate) fn answers(&self, status: u16, details: &str) {
+        self.0.response_status.set(Some(status));
+        self.0.properties.borrow_mut().insert("response\0code_details".into(), details.into());
+    }
+
     pub(crate) fn filter(&self, protection: &Rc<Protection>) -> Filter<Self> {
         Filter::new(self.clone(), Some(Rc::clone(protection)), 7)
     }

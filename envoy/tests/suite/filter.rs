@@ -96,7 +96,7 @@ fn another_body_is_refused_where_it_ends() {
         // What still comes stays held, and nobody is answered twice.
         assert_eq!(arrive(&envoy, &mut filter, BODY, true), Flow::Hold, "{name}");
         assert_eq!(filter.request_trailers(), Flow::Hold, "{name}");
-        envoy.0.response_status.set(Some(401));
+        envoy.answers(401, "via_upstream");
         filter.response_headers();
         filter.done();
         assert_eq!(envoy.replies(), [401], "{name}");
@@ -172,7 +172,7 @@ fn a_body_that_is_held_back_does_not_outlive_the_memory() {
     let mut filter = first.filter(&protection);
     filter.request_headers(false);
     assert_eq!(arrive(&first, &mut filter, BODY, true), Flow::Continue);
-    first.0.response_status.set(Some(200));
+    first.answers(200, "via_upstream");
     filter.response_headers();
     for (held_until, code) in [(300, "replayed"), (301, "token_expired"), (331, "token_expired")] {
         let again = request(&shared, BODY);
@@ -246,12 +246,25 @@ fn report_mode_forwards_as_soon_as_the_verdict_is_clear() {
     assert_eq!(large.counted(), ["body_too_large"]);
 }
 
-/// What the upstream, or nobody, answers; and whether the same token gets through afterwards.
+/// What the application, Envoy or nobody answers; and whether the same token gets through afterwards.
 #[test]
-fn the_answer_settles_the_reservation() {
-    for (answer, again) in
-        [(Some(200), 401), (Some(404), 401), (Some(500), 0), (Some(503), 0), (None, 0), (Some(204), 401)]
-    {
+fn only_the_applications_own_answer_below_500_keeps_the_reservation() {
+    let by_application = |status| Some((status, "via_upstream"));
+    for (answer, again) in [
+        (by_application(200), Flow::Hold),
+        (by_application(204), Flow::Hold),
+        (by_application(404), Flow::Hold),
+        (by_application(101), Flow::Hold),
+        (by_application(500), Flow::Continue),
+        (by_application(503), Flow::Continue),
+        (by_application(103), Flow::Continue),
+        (Some((200, "upstream_reset_before_response_started{connection_termination}")), Flow::Continue),
+        (Some((204, "direct_response")), Flow::Continue),
+        (Some((401, "")), Flow::Continue),
+        (Some((403, "rbac_access_denied_matched_policy[p]")), Flow::Continue),
+        (Some((404, "route_not_found")), Flow::Continue),
+        (None, Flow::Continue),
+    ] {
         let shared = Shared::default();
         let protection = protection("", &shared);
         let first = request(&shared, b"");
@@ -260,15 +273,71 @@ fn the_answer_settles_the_reservation() {
         let meanwhile = request(&shared, b"");
         assert_eq!(meanwhile.filter(&protection).request_headers(true), Flow::Hold);
         assert_eq!(meanwhile.counted(), ["replayed"]);
-        if let Some(status) = answer {
-            first.0.response_status.set(Some(status));
+        if let Some((status, details)) = answer {
+            first.answers(status, details);
             filter.response_headers();
         }
         filter.done();
         drop(filter);
         let second = request(&shared, b"");
-        let flow = second.filter(&protection).request_headers(true);
-        assert_eq!(flow == Flow::Hold, again == 401, "{answer:?}");
+        assert_eq!(second.filter(&protection).request_headers(true), again, "{answer:?}");
+    }
+}
+
+/// An interim answer that came through here would settle nothing.
+#[test]
+fn the_final_answer_settles_what_an_interim_one_did_not() {
+    for (status, again) in [(200, Flow::Hold), (500, Flow::Continue)] {
+        let shared = Shared::default();
+        let protection = protection("", &shared);
+        let first = request(&shared, b"");
+        let mut filter = first.filter(&protection);
+        assert_eq!(filter.request_headers(true), Flow::Continue);
+        for status in [103, status] {
+            first.answers(status, "via_upstream");
+            filter.response_headers();
+        }
+        drop(filter);
+        assert_eq!(request(&shared, b"").filter(&protection).request_headers(true), again, "{status}");
+    }
+}
+
+/// To ask who answered is dear, and not asked where the status says enough.
+#[test]
+fn who_answered_is_asked_of_a_good_answer_alone() {
+    for (status, asked) in [(200, 1), (500, 0)] {
+        let shared = Shared::default();
+        let protection = protection("", &shared);
+        let envoy = request(&shared, b"");
+        let mut filter = envoy.filter(&protection);
+        filter.request_headers(true);
+        envoy.answers(status, "via_upstream");
+        filter.response_headers();
+        filter.response_headers();
+        let asked_for = envoy.0.asked.borrow();
+        assert_eq!(asked_for.iter().filter(|path| path.starts_with("response")).count(), asked, "{status}");
+    }
+}
+
+/// An upgrade has no end to wait for, and neither has a tunnel.
+#[test]
+fn what_has_no_end_is_judged_at_its_head() {
+    for (name, value) in [("upgrade", "websocket"), (":method", "CONNECT")] {
+        for (body, flow, code) in
+            [(b"".as_slice(), Flow::Continue, "accepted"), (BODY, Flow::Hold, "payload_hash_mismatch")]
+        {
+            let shared = Shared::default();
+            let protection = protection("", &shared);
+            let token = bearer(body, "one");
+            let head = [("content-length", "25"), (name, value), ("authorization", token.as_str())];
+            let envoy = FakeEnvoy::new(&shared, &head);
+            let mut filter = envoy.filter(&protection);
+            assert_eq!(filter.request_headers(false), flow, "{name}");
+            assert_eq!(envoy.counted(), [code], "{name}");
+            assert_eq!(envoy.replies().len(), usize::from(flow == Flow::Hold), "{name}: answered at once");
+            // What comes then goes the same way.
+            assert_eq!(arrive(&envoy, &mut filter, BODY, false), flow, "{name}");
+        }
     }
 }
 

@@ -1,9 +1,6 @@
 //! Refusals that wait for the end of a short request.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use secure_callbacks_envoy::filter::{Flow, Request, Waiting};
+use secure_callbacks_envoy::filter::Flow;
 
 use super::fake::{FakeEnvoy, Shared, protection};
 use super::filter::arrive;
@@ -62,33 +59,16 @@ fn a_refusal_does_not_wait_for_much_or_for_nothing() {
 }
 
 #[test]
-fn patience_ends() {
+fn a_body_beyond_what_was_announced_is_not_waited_for() {
     let shared = Shared::default();
     let protection = protection("", &shared);
-    let waiting = Rc::new(Waiting::default());
-    let begin = |id, length| {
-        let envoy = refused_head(&shared, length);
-        let mut request = Request::new(id, envoy.filter(&protection), &waiting);
-        assert_eq!(request.call(|filter| filter.request_headers(false)), Flow::Hold);
-        (envoy, request)
-    };
-    let (head_only, _kept) = begin(1, "25");
-    let (complete, mut request) = begin(2, "25");
-    let (_, gone) = begin(3, "25");
-    let (at_once, _kept) = begin(4, "none");
-    let (closing, _kept) = begin(5, "25");
-    assert_eq!(request.call(|filter| arrive(&complete, filter, BODY, true)), Flow::Hold);
-    assert_eq!(complete.replies(), [401]);
-    drop(gone);
-    let turned = RefCell::new(Vec::new());
-    for _ in 0..2 {
-        waiting.end(|id| {
-            turned.borrow_mut().push(id);
-            id != 5
-        });
-    }
-    // Those that are answered or gone do not wait any more, and what Envoy has no more is not answered in another's place.
-    assert_eq!(turned.take(), [1, 5]);
-    assert_eq!((head_only.replies(), closing.replies()), (vec![401], vec![]));
-    assert_eq!((complete.replies(), at_once.replies()), (vec![401], vec![401]));
+    let envoy = refused_head(&shared, "25");
+    let mut filter = envoy.filter(&protection);
+    assert_eq!(filter.request_headers(false), Flow::Hold);
+    assert_eq!(arrive(&envoy, &mut filter, &[b' '; 16 * 1024], false), Flow::Hold);
+    assert!(envoy.replies().is_empty());
+    assert_eq!(arrive(&envoy, &mut filter, &[b' '; 16 * 1024 + 1], false), Flow::Hold);
+    assert_eq!(envoy.replies(), [401]);
+    drop(filter);
+    assert_eq!((envoy.counted(), envoy.replies()), (vec!["token_malformed"], vec![401]));
 }

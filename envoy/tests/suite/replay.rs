@@ -24,6 +24,14 @@ fn reserve(protection: &Protection, shared: &Shared, jti: &str) -> Answer {
     protection.reserve(&reservation(jti, 1, NOW), shared, NOW)
 }
 
+fn settle(protection: &Protection, reservation: &Reservation, taken: bool, shared: &Shared, now: i64) {
+    if taken {
+        protection.keep(reservation, shared, now);
+    } else {
+        protection.release(reservation, shared, now);
+    }
+}
+
 /// How many callbacks are remembered, by as many ticks as that takes.
 fn remembered(protection: &Protection, shared: &Shared, now: i64) -> Option<u64> {
     (0..PARTS).find_map(|_| protection.count_on(shared, now))
@@ -43,7 +51,7 @@ fn one_of_two_workers_that_reserve_at_once_is_first() {
                 // The window is there already, so the race is for its stamp; otherwise it is for who makes it.
                 let first = reservation("one", 5, NOW);
                 assert_eq!(protection.reserve(&first, &shared, NOW), Answer::Fresh);
-                protection.settle(&first, false, &shared, NOW);
+                protection.release(&first, &shared, NOW);
             }
             let (worker, data) = (Rc::clone(&protection), shared.clone());
             shared.rival(move || assert_eq!(worker.reserve(&reservation("one", 2, NOW), &data, NOW), Answer::Fresh));
@@ -100,7 +108,7 @@ fn a_small_capacity_is_exact_and_a_large_one_is_there() {
             assert_eq!(reserve(&protection, &shared, jti), Answer::Seen);
         }
         let first = &held[0];
-        protection.settle(&reservation(first, 1, NOW), false, &shared, NOW);
+        protection.release(&reservation(first, 1, NOW), &shared, NOW);
         assert_eq!(reserve(&protection, &shared, first), Answer::Fresh);
     }
 }
@@ -115,7 +123,7 @@ fn all_keys_are_made_with_the_configuration() {
     assert!(before.iter().all(|key| key.starts_with("secure_callbacks/1/video/")));
     for id in 0..160 {
         reserve(&protection, &shared, &format!("jti-{id}"));
-        protection.settle(&reservation(&format!("jti-{id}"), 1, NOW), id % 2 == 0, &shared, NOW);
+        settle(&protection, &reservation(&format!("jti-{id}"), 1, NOW), id % 2 == 0, &shared, NOW);
     }
     // The next worker has the same configuration: it makes nothing, and wipes nothing.
     let swaps = shared.swaps();
@@ -144,7 +152,7 @@ fn a_request_that_is_taken_costs_one_change_of_one_key() {
     let protection = capacity(65_536, &shared);
     let (loads, swaps) = (shared.loads(), shared.swaps());
     reserve(&protection, &shared, "one");
-    protection.settle(&reservation("one", 1, NOW), true, &shared, NOW);
+    protection.keep(&reservation("one", 1, NOW), &shared, NOW);
     assert_eq!((shared.loads() - loads, shared.swaps() - swaps), (1, 1));
 }
 
@@ -158,7 +166,7 @@ fn an_update_keeps_what_is_remembered() {
         let protection = protection_at(&format!(r#""replay_capacity": {size}"#), &shared, now);
         let jti = format!("turn-{turn}");
         assert_eq!(protection.reserve(&reservation(&jti, 1, NOW), &shared, now), Answer::Fresh, "{size}");
-        protection.settle(&reservation(&jti, 1, NOW), true, &shared, now);
+        protection.keep(&reservation(&jti, 1, NOW), &shared, now);
         seen.insert(jti);
         for jti in &seen {
             assert_eq!(protection.reserve(&reservation(jti, 9, NOW), &shared, now), Answer::Seen, "{jti} after {size}");
@@ -177,7 +185,7 @@ fn workers_with_different_capacities_agree() {
         assert_eq!(reserve(&new_worker, &shared, "two"), Answer::Fresh);
         assert_eq!(reserve(&old_worker, &shared, "two"), Answer::Seen);
         // Released by the one, free for the other.
-        new_worker.settle(&reservation("two", 1, NOW), false, &shared, NOW);
+        new_worker.release(&reservation("two", 1, NOW), &shared, NOW);
         assert_eq!(reserve(&old_worker, &shared, "two"), Answer::Fresh);
     }
 }
@@ -220,7 +228,7 @@ fn of_two_workers_that_swap_capacities_one_is_first() {
         shared.rival(move || assert_eq!(reserve(&old_worker, &data, "one"), Answer::Fresh));
         assert_eq!(reserve(&new_worker, &shared, "one"), Answer::Seen);
         // The loser took nothing that the winner has.
-        new_worker.settle(&reservation("one", 1, NOW), true, &shared, NOW);
+        new_worker.keep(&reservation("one", 1, NOW), &shared, NOW);
         assert_eq!(remembered(&new_worker, &shared, NOW), Some(1));
     }
 }
@@ -271,7 +279,7 @@ fn the_reservation_lapses_and_the_memory_ends() {
     protection.lapse(&shared, NOW + 61);
     let second = reservation("one", 2, NOW);
     assert_eq!(other_worker.reserve(&second, &shared, NOW + 61), Answer::Fresh);
-    other_worker.settle(&second, true, &shared, NOW + 62);
+    other_worker.keep(&second, &shared, NOW + 62);
     assert_eq!(protection.reserve(&reservation("one", 3, NOW), &shared, NOW + 330), Answer::Seen);
     assert_eq!(protection.reserve(&reservation("one", 3, NOW), &shared, NOW + 331), Answer::Fresh);
     assert_eq!(remembered(&protection, &shared, NOW + 1000), Some(0));
@@ -287,7 +295,7 @@ fn a_late_answer_counts() {
         assert_eq!(protection.reserve(&late, &shared, NOW), Answer::Fresh);
         protection.lapse(&shared, NOW + 61);
         assert_eq!(remembered(&protection, &shared, NOW + 61), Some(0));
-        protection.settle(&late, taken, &shared, NOW + 62);
+        settle(&protection, &late, taken, &shared, NOW + 62);
         assert_eq!(protection.reserve(&reservation("one", 2, NOW + 63), &shared, NOW + 63), again);
     }
 }
@@ -302,7 +310,7 @@ fn a_late_release_takes_nothing_from_another() {
     protection.lapse(&shared, NOW + 61);
     let second = reservation("one", 2, NOW + 62);
     assert_eq!(protection.reserve(&second, &shared, NOW + 62), Answer::Fresh);
-    protection.settle(&late, false, &shared, NOW + 63);
+    protection.release(&late, &shared, NOW + 63);
     assert_eq!(protection.reserve(&reservation("one", 3, NOW + 64), &shared, NOW + 64), Answer::Seen);
 }
 
@@ -316,7 +324,7 @@ fn what_a_sandbox_leaves_can_come_again() {
         assert_eq!(worker.reserve(&reservation(jti, owner, NOW), &shared, NOW), Answer::Fresh);
     }
     assert_eq!(other_worker.reserve(&reservation("anothers", 2, NOW), &shared, NOW), Answer::Fresh);
-    worker.settle(&reservation("taken", 1, NOW), true, &shared, NOW);
+    worker.keep(&reservation("taken", 1, NOW), &shared, NOW);
     worker.abandon(&shared, NOW);
     let answers = ["taken", "anothers", "under-way", "under-way-too"].map(|jti| reserve(&other_worker, &shared, jti));
     assert_eq!(answers, [Answer::Seen, Answer::Seen, Answer::Fresh, Answer::Fresh]);
@@ -330,7 +338,7 @@ fn a_release_that_fails_is_made_up_for() {
     let first = reservation("one", 1, NOW);
     assert_eq!(protection.reserve(&first, &shared, NOW), Answer::Fresh);
     shared.break_down(true);
-    protection.settle(&first, false, &shared, NOW + 1);
+    protection.release(&first, &shared, NOW + 1);
     protection.lapse(&shared, NOW + 61);
     shared.break_down(false);
     assert_eq!(reserve(&protection, &shared, "one"), Answer::Seen);
@@ -344,7 +352,7 @@ fn nothing_is_left_of_what_was_settled() {
     let protection = capacity(1000, &shared);
     for (jti, taken) in [("one", true), ("two", false)] {
         assert_eq!(reserve(&protection, &shared, jti), Answer::Fresh);
-        protection.settle(&reservation(jti, 1, NOW), taken, &shared, NOW);
+        settle(&protection, &reservation(jti, 1, NOW), taken, &shared, NOW);
     }
     let loads = shared.loads();
     protection.lapse(&shared, NOW + 1000);

@@ -31,7 +31,7 @@ fn send(protection: &Rc<Protection>, shared: &Shared, request: &Rendered) -> (Fa
         };
     }
     if flow == Flow::Continue {
-        envoy.0.response_status.set(Some(200));
+        envoy.answers(200, "via_upstream");
         filter.response_headers();
     }
     filter.done();

@@ -7,22 +7,14 @@ use ngx::allocator::AllocError;
 use ngx::core::{NgxStr, Pool};
 use ngx::ffi::{ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t};
 
+use secure_callbacks::identity::is_identity_name;
+
 use super::list::{self, HeaderList};
 
 /// A string of nginx's over bytes that the caller keeps alive for as long as nginx reads them. Nginx never writes to a
 /// header's bytes in place.
 pub(super) fn over(bytes: &[u8]) -> ngx_str_t {
     ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
-}
-
-/// Whether two field names are one. An underscore counts as a hyphen: CGI and its successors give an application both
-/// spellings as one variable, so the other spelling must not get past (`underscores_in_headers on`).
-fn same_name(name: &[u8], lower_case: &[u8]) -> bool {
-    let alike = |(byte, wanted): (&u8, &u8)| {
-        let byte = if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        byte == *wanted
-    };
-    name.len() == lower_case.len() && name.iter().zip(lower_case).all(alike)
 }
 
 /// A field's name, made when the module is compiled.
@@ -71,9 +63,9 @@ pub(super) unsafe fn values<'l>(list: &'l ngx_list_t, lower_case: &'l [u8]) -> i
     unsafe { list::elements(list).filter(is_named).map(|field| NgxStr::from_ngx_str(field.value).as_bytes()) }
 }
 
-/// Takes out every field that one of `names` names, however it is spelled, and adds those that have a value.
-/// At least one must have one.
-pub(crate) fn replace<const N: usize>(
+/// Takes out every field that an application would take for an identity header, and adds those of `names` that have a
+/// value. At least one must have one.
+pub(crate) fn replace_identity<const N: usize>(
     list: &HeaderList,
     pool: &Pool,
     names: &[Name; N],
@@ -87,8 +79,7 @@ pub(crate) fn replace<const N: usize>(
     });
     let goes = |old: &ngx_table_elt_t| {
         // SAFETY: the element is nginx's, and so is its string.
-        let old = unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes();
-        names.iter().any(|name| same_name(old, name.lower_case.as_bytes()))
+        is_identity_name(unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes())
     };
     list.replace(goes, fresh)
 }

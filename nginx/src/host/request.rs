@@ -96,8 +96,8 @@ impl<'r> Request<'r> {
         unsafe { headers::values(&(*self.as_ptr()).headers_in.headers, lower_case) }
     }
 
-    /// Replaces header fields, as [`headers::replace`] says.
-    pub(crate) fn replace_headers<const N: usize>(
+    /// Replaces the identity headers, as [`headers::replace_identity`] says.
+    pub(crate) fn replace_identity_headers<const N: usize>(
         self,
         names: &[Name; N],
         values: [&str; N],
@@ -107,7 +107,7 @@ impl<'r> Request<'r> {
             let list = NonNull::from(&mut (*self.as_ptr()).headers_in.headers);
             HeaderList::from_raw(list, self.pool())
         };
-        headers::replace(&list, &self.pool(), names, values)
+        headers::replace_identity(&list, &self.pool(), names, values)
     }
 
     /// Asks nginx for the whole body; `then` is called when it is there, perhaps before this returns. The answer is for

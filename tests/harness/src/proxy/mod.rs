@@ -115,11 +115,22 @@ impl Proxy {
         environment: &Environment,
         levels: &str,
     ) -> Result<Self> {
+        Self::envoy_with(directory, listeners, environment, levels, 2).await
+    }
+
+    /// The same, with as many workers.
+    pub async fn envoy_with(
+        directory: Directory,
+        listeners: &[envoy::Listener],
+        environment: &Environment,
+        levels: &str,
+        workers: usize,
+    ) -> Result<Self> {
         let admin = free_port()?;
         let bootstrap = envoy::bootstrap(admin, &directory.path().join("access.log"), listeners);
         let config = directory.write("envoy.json", serde_json::to_vec_pretty(&bootstrap)?)?;
         let mut command = Command::new(tools::program(ProxyKind::Envoy)?);
-        command.arg("--config-path").arg(config).args(["--use-dynamic-base-id", "--concurrency", "2"]);
+        command.arg("--config-path").arg(config).args(["--use-dynamic-base-id", "--concurrency", &workers.to_string()]);
         // Without a name it does not ask for configurations by discovery, not even a file.
         command.args(["--service-node", "harness", "--service-cluster", "harness"]);
         command.args(["--log-level", "warning", "--component-log-level", levels]);

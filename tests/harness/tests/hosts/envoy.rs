@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What most tests have Envoy log.
-const LEVELS: &str = "wasm:warning";
+pub(crate) const LEVELS: &str = "wasm:warning";
 
 pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
     tests.push(("without_the_stop_iteration_flag_nothing_is_forwarded".into(), Box::new(without_the_flag)));
@@ -21,7 +21,7 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
 }
 
 /// Starts an Envoy with one listener for each filter; `levels` as its argument has them.
-fn start(filters: Vec<Value>, settings: &Value, levels: &str) -> Result<(Running, Vec<Ports>)> {
+pub(crate) fn start(filters: Vec<Value>, settings: &Value, levels: &str) -> Result<(Running, Vec<Ports>)> {
     tools::find(ProxyKind::Envoy)?;
     wait(async {
         let upstream = Upstream::start().await?;

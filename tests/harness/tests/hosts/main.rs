@@ -16,6 +16,9 @@ mod connections;
 mod core_dumps;
 mod delivery;
 mod envoy;
+mod envoy_own_answers;
+mod envoy_unfinished;
+mod envoy_upgrade;
 mod nginx;
 mod nginx_redirects;
 mod secrecy;
@@ -42,7 +45,12 @@ fn main() {
         secrecy::add(&stage, &mut tests);
         core_dumps::add(&stage, &mut tests);
         match kind {
-            ProxyKind::Envoy => envoy::add(&stage, &mut tests),
+            ProxyKind::Envoy => {
+                envoy::add(&stage, &mut tests);
+                envoy_own_answers::add(&mut tests);
+                envoy_unfinished::add(&mut tests);
+                envoy_upgrade::add(&mut tests);
+            }
             ProxyKind::NginxDebian | ProxyKind::NginxStable => {
                 nginx::add(&stage, &mut tests);
                 nginx_redirects::add(&stage, &mut tests);

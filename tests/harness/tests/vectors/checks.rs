@@ -34,6 +34,12 @@ pub(crate) fn check_forwarded(received: &Received, rendered: &Rendered, expect: 
             ensure!(trailing.is_none_or(<[u8]>::is_empty), "trailer {name}: {trailing:?}");
         }
     }
+    // However a name is spelled: many an application and gateway reads what is no letter or digit as one and the same.
+    for (name, value) in received.headers.0.iter().chain(&received.trailers.0).filter(|(_, value)| !value.is_empty()) {
+        let folded: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let ours = folded.starts_with("x-callback-") || folded == "x-ssl-client-subject-dn";
+        ensure!(!ours || folded == *name, "{name}: {:?} passed", String::from_utf8_lossy(value));
+    }
     for (name, value) in rendered.headers.iter().filter(|(_, value)| holds_token(value, rendered)) {
         let name = String::from_utf8_lossy(name);
         ensure!(received.headers.all(&name).any(|copy| copy == value), "the header {name} with the token is gone");
