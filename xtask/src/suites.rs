@@ -38,7 +38,7 @@ pub(crate) enum Step {
     Operations,
     /// The proxies in containers, and what goes wrong around them.
     Docker,
-    /// The vectors in the earlier releases of Envoy that the README names.
+    /// The vectors, and who answered, in the earlier releases of Envoy that the README names.
     Envoys,
     /// Real proxies with the artifacts in them.
     Proxies,
@@ -166,5 +166,9 @@ fn older_envoys(report: &mut Report) {
         let rows = ["test", "-p", "secure-callbacks-harness", "--test", "vectors", "--no-fail-fast"];
         let quiet = Cmd::cargo(rows).args(["--", "--quiet", "vectors::envoy"]).env(envoy::VARIABLE, version);
         report.run_tests(&format!("vectors in Envoy {version}"), quiet);
+        // The filter goes by what Envoy says of where an answer comes from.
+        let answers = ["test", "-p", "secure-callbacks-harness", "--test", "hosts", "--no-fail-fast"];
+        let quiet = Cmd::cargo(answers).args(["--", "--quiet", "answered_by"]).env(envoy::VARIABLE, version);
+        report.run_tests(&format!("who answered, in Envoy {version}"), quiet);
     }
 }

@@ -11,8 +11,8 @@ use secure_callbacks_harness::upstream::{Answer, Delivery, Upstream};
 use serde_json::{Value, json};
 
 pub(crate) fn add(tests: &mut Vec<Test>) {
-    tests.push(("envoys_own_answers_are_not_the_applications".into(), Box::new(own_answers)));
-    tests.push(("the_applications_answers_are_its_own".into(), Box::new(applications_answers)));
+    tests.push(("answered_by_envoy_itself_can_be_sent_again".into(), Box::new(own_answers)));
+    tests.push(("answered_by_the_application_is_taken_below_500".into(), Box::new(applications_answers)));
 }
 
 /// The header that asks for one of Envoy's own answers.
