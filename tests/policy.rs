@@ -181,6 +181,7 @@ fn lines_are_read_by_the_same_reader() {
         ("account k secret=env:GOOD\nmax_agee 5m", "max_agee: unknown field"),
         ("account k secret=env:GOOD\naccounts x", "accounts: unknown field"),
         ("account k secret=env:GOOD\nname x", "name: unknown field"),
+        ("account k secret=env:GOOD\nmax_body_size 2g", "max_body_size: out of range"),
     ] {
         let got =
             PolicyConfig::from_lines("video", &lines(text)).and_then(|config| config.resolve(&Secrets)).unwrap_err();

@@ -23,7 +23,13 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
         }
     }
     tests.push(("a_good_policy_passes_the_check".into(), Box::new(move || good_passes(kind))));
-    tests.push(("a_secret_from_the_environment".into(), Box::new(move || secret_from_environment(kind))));
+    for (name, end) in [
+        ("a_secret_from_the_environment", ""),
+        ("a_secret_from_the_environment_with_a_newline", "\n"),
+        ("a_secret_from_the_environment_with_a_carriage_return_and_a_newline", "\r\n"),
+    ] {
+        tests.push((name.into(), Box::new(move || secret_from_environment(kind, end))));
+    }
     if kind.is_nginx() {
         tests.push(("a_secret_from_a_file".into(), Box::new(move || secret_from_file(kind))));
         tests.push(("a_missing_secret_file_stops_the_start".into(), Box::new(move || missing_file(kind))));
@@ -91,8 +97,9 @@ fn good_passes(kind: ProxyKind) -> Result<()> {
     Ok(())
 }
 
-fn secret_from_environment(kind: ProxyKind) -> Result<()> {
-    let environment = vec![("VIDEO_SECRET".to_owned(), SECRET.to_owned())];
+/// `end` stands behind the secret, as in a variable that was made from a file.
+fn secret_from_environment(kind: ProxyKind, end: &str) -> Result<()> {
+    let environment = vec![("VIDEO_SECRET".to_owned(), format!("{SECRET}{end}"))];
     let running = if kind.is_nginx() {
         nginx_with(kind, "account a1b2c3d secret=env:VIDEO_SECRET;", &environment, &[])?
     } else {
