@@ -1,6 +1,5 @@
 //! Signature secrets: where one is written down, and the value, which never shows itself.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -142,22 +141,12 @@ fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-impl SecretReference {
-    /// How the configuration names it; empty for a secret that stands there itself.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Environment(name) => format!("env:{name}"),
-            Self::File(path) => format!("file:{path}"),
-            Self::Text(_) => String::new(),
-        }
-    }
-}
-
 impl fmt::Debug for SecretReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Environment(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
             Self::Text(_) => f.write_str("text:.."),
-            other => f.write_str(&other.name()),
         }
     }
 }

@@ -19,6 +19,7 @@ mod envoy;
 mod nginx;
 mod nginx_redirects;
 mod secrecy;
+mod slips;
 
 use libtest_mimic::{Arguments, Trial};
 use secure_callbacks_harness::proxy;
@@ -40,6 +41,7 @@ fn main() {
         connections::add(&stage, &mut tests);
         delivery::add(&stage, &mut tests);
         secrecy::add(&stage, &mut tests);
+        slips::add(&stage, &mut tests);
         core_dumps::add(&stage, &mut tests);
         match kind {
             ProxyKind::Envoy => envoy::add(&stage, &mut tests),
