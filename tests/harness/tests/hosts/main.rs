@@ -9,6 +9,7 @@
     reason = "test-only code: stopping at the first surprise is what a test is for"
 )]
 
+mod around;
 mod bad_policies;
 mod common;
 mod configuration;
@@ -42,6 +43,7 @@ fn main() {
         delivery::add(&stage, &mut tests);
         secrecy::add(&stage, &mut tests);
         slips::add(&stage, &mut tests);
+        around::add(&stage, &mut tests);
         core_dumps::add(&stage, &mut tests);
         match kind {
             ProxyKind::Envoy => envoy::add(&stage, &mut tests),
