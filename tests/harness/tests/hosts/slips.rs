@@ -149,7 +149,7 @@ fn objects() -> Vec<(Value, &'static str)> {
 fn object(index: usize, (fields, said): &(Value, &str)) -> Result<()> {
     // Each is another's turn: Envoy takes a while to start.
     let secret = SECRETS[index % SECRETS.len()];
-    let form = if index % 2 == 0 { envoy::Form::Struct } else { envoy::Form::Text };
+    let form = if index.is_multiple_of(2) { envoy::Form::Struct } else { envoy::Form::Text };
     let mut policy = crate::common::policy();
     let fields: Value = serde_json::from_str(&fields.to_string().replace('#', secret))?;
     policy.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
