@@ -55,7 +55,7 @@ impl MainConf {
             return Err(conf.complain(&place, format_args!("no policy can be named \"{OFF}\"")));
         }
         if self.policies.iter().any(|policy| policy.name() == name) {
-            return Err(conf.complain(&place, format_args!("duplicate secure_callbacks_policy \"{name}\"")));
+            return Err(conf.complain(&place, format_args!("duplicate secure_callbacks_policy{}", Quoted(name))));
         }
         let complain = |error: &PolicyError| {
             let place = place_of(&error.field, &lines).unwrap_or(&place);

@@ -96,6 +96,7 @@ fn names(kind: ProxyKind) -> Result<()> {
         for (policies, used, said) in [
             (good.clone(), secret, "unknown secure_callbacks_policy in"),
             (good.clone(), "goood", "unknown secure_callbacks_policy \"goood\", did you mean \"good\"?"),
+            (policy(secret, ACCOUNT).repeat(2), "good", "secure_callbacks_policy"),
             (policy(secret, "mode report;"), "good", "secure_callbacks_policy: "),
             (policy(&format!("\"{secret} x\""), ACCOUNT), "good", "secure_callbacks_policy: name: only"),
             (policy("bad", "mode report;"), "bad", "secure_callbacks_policy \"bad\": accounts: required"),
