@@ -1,6 +1,5 @@
 //! Signature secrets: where one is written down, and the value, which never shows itself.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -77,7 +76,7 @@ impl fmt::Display for SecretProblem {
 
 /// Where the host looks a secret up. The core knows what a reference means, the host how to follow it.
 pub trait SecretSource {
-    /// The bytes of an environment variable.
+    /// The bytes of an environment variable, whole; the core drops one trailing newline.
     ///
     /// # Errors
     /// [`SecretProblem::VariableNotSet`].
@@ -123,38 +122,76 @@ impl SecretReference {
 
     pub(crate) fn resolve(&self, source: &dyn SecretSource) -> Result<Secret, SecretProblem> {
         match self {
-            Self::Environment(name) => Secret::new(source.environment(name)?),
-            Self::File(path) => {
-                let mut bytes = source.file(path)?;
-                if bytes.last() == Some(&b'\n') {
-                    bytes.pop();
-                    if bytes.last() == Some(&b'\r') {
-                        bytes.pop();
-                    }
-                }
-                Secret::new(bytes)
-            }
+            Self::Environment(name) => Secret::new(without_newline(source.environment(name)?)),
+            Self::File(path) => Secret::new(without_newline(source.file(path)?)),
             Self::Text(secret) => Ok(secret.clone()),
         }
     }
 }
 
-impl SecretReference {
-    /// How the configuration names it; empty for a secret that stands there itself.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Environment(name) => format!("env:{name}"),
-            Self::File(path) => format!("file:{path}"),
-            Self::Text(_) => String::new(),
+/// Drops one newline at the end, `\n` or `\r\n`. Files end in one, and so does a variable that was made from a file (a
+/// Kubernetes Secret, say); no secret of the portal does.
+fn without_newline(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
         }
     }
+    bytes
 }
 
 impl fmt::Debug for SecretReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Environment(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
             Self::Text(_) => f.write_str("text:.."),
-            other => f.write_str(&other.name()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::borrow::ToOwned;
+
+    use super::*;
+
+    /// The same bytes everywhere.
+    struct Everywhere(&'static str);
+
+    impl SecretSource for Everywhere {
+        fn environment(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
+            Ok(self.0.as_bytes().to_owned())
+        }
+
+        fn file(&self, _: &str) -> Result<Vec<u8>, SecretProblem> {
+            Ok(self.0.as_bytes().to_owned())
+        }
+    }
+
+    #[test]
+    fn one_newline_at_the_end_is_dropped_wherever_it_comes_from() {
+        for reference in ["env:NAME", "file:/path"] {
+            let reference = SecretReference::parse(reference).unwrap();
+            for (written, kept) in [
+                ("secret", "secret"),
+                ("secret\n", "secret"),
+                ("secret\r\n", "secret"),
+                ("secret\n\n", "secret\n"),
+                ("secret\r", "secret\r"),
+                ("se\ncret", "se\ncret"),
+                (" secret ", " secret "),
+            ] {
+                let secret = reference.resolve(&Everywhere(written)).unwrap();
+                assert_eq!(secret.bytes(), kept.as_bytes(), "{reference:?}: {written:?}");
+            }
+            for short in ["abc\n", "abc\r\n", "\n", ""] {
+                assert_eq!(reference.resolve(&Everywhere(short)).unwrap_err(), SecretProblem::TooShort, "{short:?}");
+            }
+        }
+        // What stands in the policy itself is taken as it stands.
+        let text = SecretReference::parse("text:secret\n").unwrap();
+        assert_eq!(text.resolve(&()).unwrap().bytes(), b"secret\n");
     }
 }

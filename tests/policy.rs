@@ -47,7 +47,10 @@ fn defaults_are_the_design_s() {
 #[test]
 fn bad_entries_are_refused_by_place_and_problem() {
     for (field, place, problem) in [
-        (r#""max_agee":"300s""#, "max_agee", "unknown field"),
+        (r#""max_agee":"300s""#, "max_agee", "unknown field, did you mean `max_age`?"),
+        (r#""colour":"red""#, "colour", "unknown field"),
+        (r#""S3cret-Value":1"#, "", "unknown field (its name is not shown, it may be a secret)"),
+        (r#""Mode":"report""#, "", "did you mean `mode`?"),
         (r#""max_age":300"#, "max_age", "duration"),
         (r#""max_age":"5 minutes""#, "max_age", "duration"),
         (r#""max_age":"400000h""#, "max_age", "out of range"),
@@ -74,6 +77,7 @@ fn bad_entries_are_refused_by_place_and_problem() {
         (r#""name":"a.b""#, "name", "letters"),
         (r#""name":5"#, "name", "text"),
         (r#""mode":"report","mode":"enforce""#, "mode", "more than once"),
+        (r#""S3cret":1,"S3cret":2"#, "", "each name of an object once"),
     ] {
         let error = with(field).expect_err(field);
         assert_eq!(error.field, place, "{field}");
@@ -102,16 +106,13 @@ fn bad_accounts_are_refused_by_place_and_problem() {
         ),
         (
             r#"{"accounts":[{"api_key":"k","secrets":["env:NONE"]}]}"#,
-            "accounts[0].secrets[0]: env:NONE: the environment variable is",
+            "accounts[0].secrets[0]: the environment variable is",
         ),
         (
             r#"{"accounts":[{"api_key":"k","secrets":["env:GOOD","file:/none"]}]}"#,
-            "accounts[0].secrets[1]: file:/none: the file can't",
+            "accounts[0].secrets[1]: the file can't",
         ),
-        (
-            r#"{"accounts":[{"api_key":"k","secrets":["file:/tiny"]}]}"#,
-            "accounts[0].secrets[0]: file:/tiny: the secret has fewer",
-        ),
+        (r#"{"accounts":[{"api_key":"k","secrets":["file:/tiny"]}]}"#, "accounts[0].secrets[0]: the secret has fewer"),
         (
             r#"{"accounts":[{"api_key":"k","secrets":["env:GOOD"]},{"api_key":"k","secrets":["env:GOOD"]}]}"#,
             "accounts[1].api_key: another account",
@@ -128,6 +129,10 @@ fn no_error_and_no_debug_shows_a_secret() {
     for json in [
         format!(r#"{{"accounts":[{{"api_key":"k","secrets":["{secret}"]}}]}}"#),
         format!(r#"{{"accounts":[{{"api_key":"k","secrets":["text{secret}"]}}]}}"#),
+        format!(r#"{{"accounts":[{{"api_key":"k","secrets":["env:{secret}"]}}]}}"#),
+        format!(r#"{{"accounts":[{{"api_key":"k","secrets":["file:{secret}"]}}]}}"#),
+        format!(r#"{{"accounts":[{{"api_key":"k","secrets":["env:GOOD"],"{secret}":1}}]}}"#),
+        format!(r#"{{"{secret}":1,"{secret}":2}}"#),
     ] {
         let error = policy(&json).unwrap_err();
         assert!(!error.to_string().contains(secret) && !format!("{error:?}").contains(secret));
@@ -175,12 +180,20 @@ fn lines_are_read_by_the_same_reader() {
         ("account", "accounts[0].api_key: required, but missing"),
         ("account k", "accounts[0].secrets: required, but missing"),
         ("account k secret=env:GOOD\naccount k secret=env:GOOD", "accounts[1].api_key: another account"),
-        ("account k secret=env:GOOD secrt=env:GOOD", "accounts[0].secrt: unknown field"),
+        ("account k secret=env:GOOD secrt=env:GOOD", "accounts[0].secrt: unknown field, did you mean `secret`?"),
+        ("acount k secret=env:GOOD", "acount: unknown field, did you mean `account`?"),
+        ("account k secret=env:GOOD\nSECRET", "lines[1]: unknown field (its name is not shown"),
+        ("account k secret=env:GOOD\nSECRET a b", "lines[1]: unknown field (its name is not shown"),
+        ("account k abcdef=", "accounts[0]: expected `part=value`"),
+        ("account k abcdef==", "accounts[0]: expected `part=value`"),
+        ("account k S3cret=x", "accounts[0]: unknown field (its name is not shown"),
+        ("account k secret:x=y", "accounts[0]: unknown field (its name is not shown"),
         ("account k secret=env:GOOD\nmode report\nmode report", "mode: given more than once"),
         ("account k secret=env:GOOD\nmode", "mode: expected exactly one value"),
         ("account k secret=env:GOOD\nmax_agee 5m", "max_agee: unknown field"),
         ("account k secret=env:GOOD\naccounts x", "accounts: unknown field"),
         ("account k secret=env:GOOD\nname x", "name: unknown field"),
+        ("account k secret=env:GOOD\nmax_body_size 2g", "max_body_size: out of range"),
     ] {
         let got =
             PolicyConfig::from_lines("video", &lines(text)).and_then(|config| config.resolve(&Secrets)).unwrap_err();

@@ -6,9 +6,10 @@ use std::string::String;
 use std::vec::Vec;
 
 use core::ffi::c_void;
+use core::fmt;
 
 use ngx::http::{Merge, MergeConfigError};
-use secure_callbacks::policy::Line;
+use secure_callbacks::policy::{Line, names};
 use secure_callbacks::{PolicyConfig, PolicyError, Verifier};
 
 use crate::host::conf::{Complained, Conf, Place, Words};
@@ -54,11 +55,11 @@ impl MainConf {
             return Err(conf.complain(&place, format_args!("no policy can be named \"{OFF}\"")));
         }
         if self.policies.iter().any(|policy| policy.name() == name) {
-            return Err(conf.complain(&place, format_args!("duplicate secure_callbacks_policy \"{name}\"")));
+            return Err(conf.complain(&place, format_args!("duplicate secure_callbacks_policy{}", Quoted(name))));
         }
         let complain = |error: &PolicyError| {
             let place = place_of(&error.field, &lines).unwrap_or(&place);
-            conf.complain(place, format_args!("secure_callbacks_policy \"{name}\": {error}"))
+            conf.complain(place, format_args!("secure_callbacks_policy{}: {error}", Quoted(name)))
         };
         let config = PolicyConfig::from_lines(name, &words_of(conf, &lines)?).map_err(|error| complain(&error))?;
         let policy =
@@ -84,6 +85,15 @@ impl MainConf {
     }
 }
 
+/// A name that somebody wrote, quoted, with a blank before it; nothing if it might be a secret in the wrong place.
+struct Quoted<'n>(&'n str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if names::is_shown(self.0) { write!(f, " \"{}\"", self.0) } else { Ok(()) }
+    }
+}
+
 fn words_of(conf: Conf<'_>, lines: &[Words]) -> Result<Vec<Line>, Complained> {
     let line = |words: &Words| match words.words.as_deref() {
         Some([name, values @ ..]) => Ok(Line { name: name.clone(), values: values.to_vec() }),
@@ -96,7 +106,11 @@ fn words_of(conf: Conf<'_>, lines: &[Words]) -> Result<Vec<Line>, Complained> {
 fn place_of<'l>(field: &str, lines: &'l [Words]) -> Option<&'l Place> {
     let end = field.find(['.', '[']).unwrap_or(field.len());
     let (field, rest) = field.split_at(end);
-    let nth = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()).and_then(|nth| nth.parse().ok());
+    let nth: Option<usize> =
+        rest.strip_prefix('[').and_then(|rest| rest.split(']').next()).and_then(|nth| nth.parse().ok());
+    if field == "lines" {
+        return lines.get(nth?).map(|line| &line.place);
+    }
     let name = match field {
         "accounts" => "account",
         "source_addresses" => "source_address",
@@ -129,7 +143,12 @@ impl LocationConf {
             return Ok(());
         };
         let Some(policy) = main.policies.iter().find(|policy| policy.name() == name) else {
-            return Err(conf.complain(place, format_args!("unknown secure_callbacks_policy \"{name}\"")));
+            let known: Vec<_> = main.policies.iter().map(|policy| policy.name()).collect();
+            let unknown = format_args!("unknown secure_callbacks_policy{}", Quoted(name));
+            return Err(match names::close(name, &known) {
+                Some(close) => conf.complain(place, format_args!("{unknown}, did you mean \"{close}\"?")),
+                None => conf.complain(place, unknown),
+            });
         };
         policy.mark_used();
         self.policy = Some(Rc::clone(policy));

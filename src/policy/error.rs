@@ -1,14 +1,18 @@
 //! Why a policy is refused: the field, by its place, and the problem.
 
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
+use super::names;
 use crate::secret::SecretProblem;
 
-/// One bad entry refuses the whole policy. Its text is `FIELD: PROBLEM`, and never holds a value that may be secret.
+/// One bad entry refuses the whole policy. Its text is `FIELD: PROBLEM`, and never holds a value: any may be a secret in
+/// the wrong place, and so may what stands behind `env:` and `file:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyError {
-    /// The field's place: `max_age`, `accounts[0].secrets[1]`; empty if the policy as a whole can't be read.
+    /// The field's place: `max_age`, `accounts[0].secrets[1]`, `lines[2]` of a block; empty if the policy as a whole can't
+    /// be read.
     pub field: String,
     /// What is wrong with it.
     pub problem: Problem,
@@ -19,6 +23,17 @@ impl PolicyError {
     #[must_use]
     pub fn new(field: impl Into<String>, problem: Problem) -> Self {
         Self { field: field.into(), problem }
+    }
+
+    /// No field of the object at `place` has this name; `known` are the names it might have. A name that may be a secret is
+    /// not in the error.
+    pub(super) fn unknown(place: &str, name: &str, known: &[&'static str]) -> Self {
+        let close = names::close(name, known);
+        if !names::is_shown(name) {
+            return Self::new(place, Problem::UnknownField { is_shown: false, close });
+        }
+        let place = if place.is_empty() { name.into() } else { format!("{place}.{name}") };
+        Self::new(place, Problem::UnknownField { is_shown: true, close })
     }
 }
 
@@ -41,7 +56,12 @@ pub enum Problem {
         column: usize,
     },
     /// No field has this name.
-    UnknownField,
+    UnknownField {
+        /// Whether the name is a part of the place. One that could be a secret is not.
+        is_shown: bool,
+        /// The name that was probably meant.
+        close: Option<&'static str>,
+    },
     /// The field stands there more than once.
     Repeated,
     /// The field must be there.
@@ -65,18 +85,14 @@ pub enum Problem {
     DuplicateAccount,
     /// A header that the proxy or the application owns can't hold the token.
     ReservedHeader,
-    /// The secret can't be had from where the reference says; the reference is no secret itself.
-    Secret {
-        /// `env:NAME` or `file:PATH`; empty where the reference can't be read or is the secret.
-        reference: String,
-        /// Why.
-        problem: SecretProblem,
-    },
+    /// The secret can't be had from where the reference says. The reference is not told: where somebody took the wrong
+    /// prefix, it is the secret.
+    Secret(SecretProblem),
 }
 
 impl From<SecretProblem> for Problem {
     fn from(problem: SecretProblem) -> Self {
-        Self::Secret { reference: String::new(), problem }
+        Self::Secret(problem)
     }
 }
 
@@ -84,7 +100,16 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson { line, column } => write!(f, "not a JSON object (line {line}, column {column})"),
-            Self::UnknownField => f.write_str("unknown field"),
+            Self::UnknownField { is_shown, close } => {
+                f.write_str("unknown field")?;
+                if !is_shown {
+                    f.write_str(" (its name is not shown, it may be a secret)")?;
+                }
+                match close {
+                    Some(name) => write!(f, ", did you mean `{name}`?"),
+                    None => Ok(()),
+                }
+            }
             Self::Repeated => f.write_str("given more than once"),
             Self::Missing => f.write_str("required, but missing"),
             Self::Empty => f.write_str("must not be empty"),
@@ -101,8 +126,7 @@ impl fmt::Display for Problem {
             Self::Characters(allowed) => write!(f, "only {allowed} may stand here"),
             Self::DuplicateAccount => f.write_str("another account has the same api_key; put its secrets together"),
             Self::ReservedHeader => f.write_str("this header can't hold the token"),
-            Self::Secret { reference, problem } if reference.is_empty() => problem.fmt(f),
-            Self::Secret { reference, problem } => write!(f, "{reference}: {problem}"),
+            Self::Secret(problem) => problem.fmt(f),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Takes the fields of one object, each once, and names what is wrong by its place.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
@@ -13,13 +13,15 @@ use super::units;
 pub(super) struct Fields {
     place: String,
     left: Map<String, Value>,
+    /// The names that were asked for: all that there are, once everything is taken.
+    asked: Vec<&'static str>,
 }
 
 impl Fields {
     /// The fields of `value`, which stands at `place` (empty for the policy itself).
     pub(super) fn of(value: Value, place: &str) -> Result<Self, PolicyError> {
         match value {
-            Value::Object(left) => Ok(Self { place: place.into(), left }),
+            Value::Object(left) => Ok(Self { place: place.into(), left, asked: Vec::new() }),
             _ => Err(PolicyError::new(place, Problem::Expected("an object"))),
         }
     }
@@ -33,14 +35,15 @@ impl Fields {
         PolicyError::new(self.place(name), problem)
     }
 
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+    pub(super) fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.asked.push(name);
         self.left.remove(name)
     }
 
     /// A text, read further by `read`; `None` if it is absent.
     pub(super) fn text<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         read: impl FnOnce(&str) -> Result<T, Problem>,
     ) -> Result<Option<T>, PolicyError> {
         match self.take(name) {
@@ -51,7 +54,7 @@ impl Fields {
     }
 
     /// A duration in seconds.
-    pub(super) fn seconds(&mut self, name: &str) -> Result<Option<i64>, PolicyError> {
+    pub(super) fn seconds(&mut self, name: &'static str) -> Result<Option<i64>, PolicyError> {
         match self.left.get(name) {
             Some(Value::Number(_)) => {
                 Err(self.error(name, Problem::Expected("a duration with its unit, such as `300s`")))
@@ -61,7 +64,7 @@ impl Fields {
     }
 
     /// A size in bytes.
-    pub(super) fn bytes(&mut self, name: &str) -> Result<Option<u64>, PolicyError> {
+    pub(super) fn bytes(&mut self, name: &'static str) -> Result<Option<u64>, PolicyError> {
         match self.left.get(name).and_then(whole_number) {
             Some(number) => {
                 self.take(name);
@@ -72,7 +75,7 @@ impl Fields {
     }
 
     /// A flag: a JSON one, or `on` and `off`, because YAML reads a bare `off` as a flag and lines have words alone.
-    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, PolicyError> {
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, PolicyError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
@@ -83,7 +86,7 @@ impl Fields {
     }
 
     /// A count: a JSON number, or its digits, because lines have words alone.
-    pub(super) fn count(&mut self, name: &str, least: u64, most: u64) -> Result<Option<u64>, PolicyError> {
+    pub(super) fn count(&mut self, name: &'static str, least: u64, most: u64) -> Result<Option<u64>, PolicyError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         let count = match &value {
@@ -100,7 +103,7 @@ impl Fields {
     /// A list of texts that is not empty, each read by `read`; `None` if it is absent.
     pub(super) fn texts<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         read: impl Fn(&str) -> Result<T, Problem>,
     ) -> Result<Option<Vec<T>>, PolicyError> {
         let Some(values) = self.list(name)? else { return Ok(None) };
@@ -116,7 +119,7 @@ impl Fields {
     }
 
     /// A list that is not empty; `None` if it is absent.
-    pub(super) fn list(&mut self, name: &str) -> Result<Option<Vec<Value>>, PolicyError> {
+    pub(super) fn list(&mut self, name: &'static str) -> Result<Option<Vec<Value>>, PolicyError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Array(values)) if values.is_empty() => Err(self.error(name, Problem::Empty)),
@@ -129,7 +132,7 @@ impl Fields {
     pub(super) fn finish(self) -> Result<(), PolicyError> {
         match self.left.keys().next() {
             None => Ok(()),
-            Some(name) => Err(self.error(&name.to_string(), Problem::UnknownField)),
+            Some(name) => Err(PolicyError::unknown(&self.place, name, &self.asked)),
         }
     }
 }

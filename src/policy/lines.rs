@@ -20,6 +20,25 @@ pub struct Line {
     pub values: Vec<String>,
 }
 
+/// The names that a line can have.
+const NAMES: &[&str] = &[
+    "account",
+    "client_certificate",
+    "source_address",
+    "mode",
+    "token_header",
+    "issuer",
+    "max_age",
+    "leeway",
+    "payload_hash",
+    "max_body_size",
+    "replay",
+    "replay_capacity",
+    "missing_token_status",
+    "expose_reason",
+    "realm",
+];
+
 /// A part of a line: the word before `=`, and the list of the JSON form that it adds to.
 type Parts = &'static [(&'static str, &'static str)];
 
@@ -31,14 +50,18 @@ pub(super) fn to_value(name: &str, lines: &[Line]) -> Result<Value, PolicyError>
     let mut fields = Map::new();
     fields.insert("name".into(), name.into());
     let mut accounts = Vec::new();
-    for line in lines {
+    for (index, line) in lines.iter().enumerate() {
         match line.name.as_str() {
             "account" => accounts.push(account(line, accounts.len())?),
             "client_certificate" => add_parts(&mut fields, "client_certificate", line)?,
             "source_address" => add_all(&mut fields, "source_addresses", line)?,
-            // Names of the JSON form that a line spells otherwise, and the block's own name.
-            "name" | "accounts" | "source_addresses" => {
-                return Err(PolicyError::new(line.name.as_str(), Problem::UnknownField));
+            // Whatever the line has more: a misspelt name is what is wrong with it.
+            name if !NAMES.contains(&name) => {
+                let mut error = PolicyError::unknown("", name, NAMES);
+                if error.field.is_empty() {
+                    error.field = format!("lines[{index}]");
+                }
+                return Err(error);
             }
             name => {
                 let [value] = line.values.as_slice() else {
@@ -89,12 +112,14 @@ fn add_all(fields: &mut Map<String, Value>, name: &str, line: &Line) -> Result<(
 
 fn fill(fields: &mut Map<String, Value>, words: &[String], parts: Parts, place: &str) -> Result<(), PolicyError> {
     for word in words {
-        // The word itself is not in the error: it may be a secret whose `secret=` was forgotten.
-        let Some((part, value)) = word.split_once('=') else {
+        // The word itself is not in the error: it may be a secret whose `secret=` was forgotten, and one in base64 ends in
+        // `=` or `==`.
+        let Some((part, value)) = word.split_once('=').filter(|(_, value)| !value.trim_matches('=').is_empty()) else {
             return Err(PolicyError::new(place, Problem::Expected("`part=value`")));
         };
         let Some((_, list)) = parts.iter().find(|(name, _)| *name == part) else {
-            return Err(PolicyError::new(format!("{place}.{part}"), Problem::UnknownField));
+            let known: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
+            return Err(PolicyError::unknown(place, part, &known));
         };
         push(fields, list, unquoted(value));
     }

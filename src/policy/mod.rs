@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod fields;
 mod lines;
+pub mod names;
 mod strict_json;
 mod units;
 
@@ -77,10 +78,9 @@ impl PolicyConfig {
             let mut keys = Vec::with_capacity(account.secrets.len());
             for (nth, reference) in account.secrets.iter().enumerate() {
                 let place = || format!("accounts[{index}].secrets[{nth}]");
-                let secret = reference.resolve(secrets).map_err(|problem| {
-                    let reference = reference.name();
-                    PolicyError::new(place(), Problem::Secret { reference, problem })
-                })?;
+                let secret = reference
+                    .resolve(secrets)
+                    .map_err(|problem| PolicyError::new(place(), Problem::Secret(problem)))?;
                 if secret.is_short() {
                     short_secrets.push(place());
                 }

@@ -7,14 +7,17 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Value};
 
 use super::error::{PolicyError, Problem};
+use super::names;
 
 /// Reads a whole text.
 pub(super) fn parse(text: &str) -> Result<Value, PolicyError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let mut repeated = None;
     let value = Strict { repeated: &mut repeated }.deserialize(&mut deserializer);
-    if let Some(field) = repeated {
-        return Err(PolicyError::new(field, Problem::Repeated));
+    match repeated {
+        Some(name) if names::is_shown(&name) => return Err(PolicyError::new(name, Problem::Repeated)),
+        Some(_) => return Err(PolicyError::new("", Problem::Expected("each name of an object once"))),
+        None => {}
     }
     let not_json = |error: serde_json::Error| Problem::NotJson { line: error.line(), column: error.column() };
     value.and_then(|value| deserializer.end().map(|()| value)).map_err(|error| PolicyError::new("", not_json(error)))

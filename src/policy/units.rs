@@ -20,13 +20,25 @@ pub(super) fn seconds(text: &str) -> Result<i64, Problem> {
         .ok_or(Problem::OutOfRange { least: 0, most: LONGEST_SECONDS })
 }
 
-/// `64KiB`, `1MiB`, `64k`, `1m`, or a plain number, in bytes.
+/// `64KiB`, `1MiB`, `1GiB`, `64k`, `1m`, `1g`, or a plain number, in bytes.
 pub(super) fn bytes(text: &str) -> Result<u64, Problem> {
     const EXPECTED: Problem = Problem::Expected("a size such as `64KiB` or `1MiB`");
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
-    const UNITS: [(&str, u64); 7] =
-        [("KiB", KIB), ("MiB", MIB), ("k", KIB), ("K", KIB), ("m", MIB), ("M", MIB), ("", 1)];
+    const GIB: u64 = 1024 * MIB;
+    // Small and capital, as nginx takes them.
+    const UNITS: [(&str, u64); 10] = [
+        ("KiB", KIB),
+        ("MiB", MIB),
+        ("GiB", GIB),
+        ("k", KIB),
+        ("K", KIB),
+        ("m", MIB),
+        ("M", MIB),
+        ("g", GIB),
+        ("G", GIB),
+        ("", 1),
+    ];
     let (count, factor) = split(text, &UNITS).ok_or(EXPECTED)?;
     let size = count.checked_mul(factor).filter(|size| (1..=LARGEST_BYTES).contains(size));
     size.ok_or(Problem::OutOfRange { least: 1, most: LARGEST_BYTES })
@@ -64,10 +76,21 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, expected) in [("64KiB", 65_536), ("1MiB", 1 << 20), ("64k", 65_536), ("1m", 1 << 20), ("512", 512)] {
+        for (text, expected) in [
+            ("64KiB", 65_536),
+            ("1MiB", 1 << 20),
+            ("1GiB", 1 << 30),
+            ("64k", 65_536),
+            ("64K", 65_536),
+            ("1m", 1 << 20),
+            ("1M", 1 << 20),
+            ("1g", 1 << 30),
+            ("1G", 1 << 30),
+            ("512", 512),
+        ] {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
-        for text in ["", "0", "KiB", "1GiB", "1 k", "-1k", "1kb", "99999999999999999999k"] {
+        for text in ["", "0", "0g", "KiB", "2GiB", "2g", "1GB", "1Gi", "1 k", "-1k", "1kb", "99999999999999999999g"] {
             assert!(bytes(text).is_err(), "{text}");
         }
     }

@@ -12,7 +12,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK, NgxStr, Pool};
-use ngx::ffi::{NGX_LOG_EMERG, NGX_LOG_WARN, ngx_command_t, ngx_conf_parse, ngx_conf_t, ngx_str_t};
+use ngx::ffi::{NGX_LOG_EMERG, NGX_LOG_WARN, ngx_command_t, ngx_conf_include, ngx_conf_parse, ngx_conf_t, ngx_str_t};
 use ngx::ngx_log_error;
 
 /// Something in the configuration is wrong, and the log says what and where.
@@ -121,13 +121,18 @@ impl<'c> Conf<'c> {
     }
 }
 
-/// Takes one line of a block.
+/// Takes one line of a block; those of a file that is included one by one, too.
 unsafe extern "C" fn take_line(cf: *mut ngx_conf_t, _: *mut ngx_command_t, lines: *mut c_void) -> *mut c_char {
     // SAFETY: nginx hands on what `block` gave it.
     let (conf, lines) = unsafe { (Conf::from_raw(cf), lines.cast::<Vec<Words>>().as_mut()) };
     match (conf, lines) {
         (Some(conf), Some(lines)) => {
-            lines.push(conf.words());
+            let line = conf.words();
+            if matches!(line.words.as_deref(), Some([name, _]) if name == "include") {
+                // SAFETY: nginx's own directive, which takes these words and calls this function for each line it finds.
+                return unsafe { ngx_conf_include(cf, core::ptr::null_mut(), core::ptr::null_mut()) };
+            }
+            lines.push(line);
             NGX_CONF_OK
         }
         _ => NGX_CONF_ERROR,

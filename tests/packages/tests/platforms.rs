@@ -18,10 +18,17 @@ fn documents(path: &str) -> Vec<Value> {
     documents.map(|document| serde::Deserialize::deserialize(document).expect(path)).collect()
 }
 
+/// What a platform makes of its example: the filter, what switches it on for a route, and fields of the connection manager.
+struct Made {
+    filter: Value,
+    per_route: Value,
+    connection_manager: Value,
+}
+
 /// What `envoy --mode validate` says to a listener with this filter and with one route that switches it on. It loads the
 /// module and has it read the policy.
-fn validate(filter: &Value, per_route: &Value) -> Result<(), String> {
-    let hcm = json!({
+fn validate(Made { filter, per_route, connection_manager }: &Made) -> Result<(), String> {
+    let mut hcm = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "callbacks",
         "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
@@ -31,6 +38,8 @@ fn validate(filter: &Value, per_route: &Value) -> Result<(), String> {
         "http_filters": [filter, { "name": "router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } }],
     });
+    let more = connection_manager.as_object().expect("fields").clone();
+    hcm.as_object_mut().expect("fields").extend(more);
     let bootstrap = json!({ "static_resources": { "listeners": [{
         "name": "callbacks",
         "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
@@ -56,8 +65,8 @@ fn fetched() -> Value {
     json!({ "local": { "filename": filter } })
 }
 
-/// The filter and what switches it on, as Istio puts them into a gateway.
-fn istio() -> (Value, Value) {
+/// What Istio puts into a gateway.
+fn istio() -> Made {
     let example = documents("envoy/istio/secure-callbacks.yaml").remove(0);
     let patches = example["spec"]["configPatches"].as_array().expect("patches");
     let value = |kind: &str| {
@@ -74,13 +83,14 @@ fn istio() -> (Value, Value) {
     let address = code["remote"]["http_uri"]["uri"].as_str().expect("an address");
     assert!(address.starts_with("oci://") && address.ends_with(concat!(":", env!("CARGO_PKG_VERSION"))), "{address}");
     *code = fetched();
-    (filter, value("HTTP_ROUTE")["typed_per_filter_config"].clone())
+    let connection_manager = value("NETWORK_FILTER")["typed_config"].clone();
+    Made { filter, per_route: value("HTTP_ROUTE")["typed_per_filter_config"].clone(), connection_manager }
 }
 
 /// The same, as Envoy Gateway makes it of its policy, and then patches it.
-fn gateway() -> (Value, Value) {
+fn gateway() -> Made {
     let documents = documents("envoy/gateway/secure-callbacks.yaml");
-    let [policy, patch, environment] = &documents[..] else { panic!("three documents") };
+    let [policy, patch, traffic, environment] = &documents[..] else { panic!("four documents") };
     let metadata = &policy["metadata"];
     let name = format!(
         "envoyextensionpolicy/{}/{}/wasm/0",
@@ -119,28 +129,51 @@ fn gateway() -> (Value, Value) {
     let per_route = json!({ filter_name: {
         "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {},
     } });
-    (filter, per_route)
+    assert_eq!(traffic["spec"]["targetRefs"][0]["name"], patch["spec"]["targetRef"]["name"], "two gateways");
+    let path = &traffic["spec"]["path"];
+    assert_eq!(path["escapedSlashesAction"], "RejectRequest");
+    let connection_manager = json!({
+        // Always so.
+        "normalize_path": true,
+        "merge_slashes": !path["disableMergeSlashes"].as_bool().expect("a flag"),
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "request_timeout": traffic["spec"]["timeout"]["http"]["requestReceivedTimeout"],
+    });
+    Made { filter, per_route, connection_manager }
 }
 
 #[test]
 fn envoy_takes_what_they_make_of_the_examples() {
-    for (name, (filter, per_route)) in [("Istio", istio()), ("Envoy Gateway", gateway())] {
+    for (name, made) in [("Istio", istio()), ("Envoy Gateway", gateway())] {
+        let Made { filter, connection_manager, .. } = &made;
+        for (field, value) in [
+            ("normalize_path", json!(true)),
+            ("merge_slashes", json!(true)),
+            ("path_with_escaped_slashes_action", json!("REJECT_REQUEST")),
+            ("request_timeout", json!("30s")),
+        ] {
+            assert_eq!(connection_manager[field], value, "{name}: {field}");
+        }
         assert_eq!(filter["disabled"], true, "{name}");
         assert_eq!(filter["typed_config"]["config"]["allow_on_headers_stop_iteration"], true, "{name}");
         assert_eq!(filter["typed_config"]["config"]["failure_policy"], "FAIL_RELOAD", "{name}");
-        validate(&filter, &per_route).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        validate(&made).unwrap_or_else(|problem| panic!("{name}: {problem}"));
     }
 }
 
 /// The check above would see a field that Envoy does not know, and a policy that the filter does not.
 #[test]
 fn envoy_refuses_what_is_wrong_in_them() {
-    let (mut filter, per_route) = istio();
-    filter["typed_config"]["config"]["allow_on_headers_stop"] = json!(true);
-    let problem = validate(&filter, &per_route).expect_err("an unknown field");
+    let mut made = istio();
+    made.filter["typed_config"]["config"]["allow_on_headers_stop"] = json!(true);
+    let problem = validate(&made).expect_err("an unknown field");
     assert!(problem.contains("allow_on_headers_stop"), "{problem}");
-    let (mut filter, per_route) = istio();
-    filter["typed_config"]["config"]["configuration"]["value"]["max_agee"] = json!("5m");
-    let problem = validate(&filter, &per_route).expect_err("an unknown word");
+    let mut made = istio();
+    made.connection_manager["normalise_path"] = json!(true);
+    let problem = validate(&made).expect_err("an unknown field of the connection manager");
+    assert!(problem.contains("normalise_path"), "{problem}");
+    let mut made = istio();
+    made.filter["typed_config"]["config"]["configuration"]["value"]["max_agee"] = json!("5m");
+    let problem = validate(&made).expect_err("an unknown word");
     assert!(problem.contains("max_agee"), "{problem}");
 }

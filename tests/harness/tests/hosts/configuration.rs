@@ -22,8 +22,17 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
             tests.push((name, Box::new(move || envoy_stops(&row, form))));
         }
     }
+    if kind.is_nginx() {
+        tests.push(("a_policy_s_lines_from_an_included_file".into(), Box::new(move || included(kind))));
+    }
     tests.push(("a_good_policy_passes_the_check".into(), Box::new(move || good_passes(kind))));
-    tests.push(("a_secret_from_the_environment".into(), Box::new(move || secret_from_environment(kind))));
+    for (name, end) in [
+        ("a_secret_from_the_environment", ""),
+        ("a_secret_from_the_environment_with_a_newline", "\n"),
+        ("a_secret_from_the_environment_with_a_carriage_return_and_a_newline", "\r\n"),
+    ] {
+        tests.push((name.into(), Box::new(move || secret_from_environment(kind, end))));
+    }
     if kind.is_nginx() {
         tests.push(("a_secret_from_a_file".into(), Box::new(move || secret_from_file(kind))));
         tests.push(("a_missing_secret_file_stops_the_start".into(), Box::new(move || missing_file(kind))));
@@ -65,7 +74,7 @@ fn no_secret(outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-fn check_nginx(kind: ProxyKind, policies: &str, used: &str) -> Result<Outcome> {
+pub(crate) fn check_nginx(kind: ProxyKind, policies: &str, used: &str) -> Result<Outcome> {
     let module = tools::find(kind)?.filter;
     let server =
         format!("    server {{ listen 127.0.0.1:1; location / {{ secure_callbacks {used}; return 200; }} }}\n");
@@ -73,7 +82,7 @@ fn check_nginx(kind: ProxyKind, policies: &str, used: &str) -> Result<Outcome> {
     proxy::check_nginx(kind, &Directory::new("check")?, &config, &Vec::new())
 }
 
-fn check_envoy(filter: Value) -> Result<Outcome> {
+pub(crate) fn check_envoy(filter: Value) -> Result<Outcome> {
     tools::find(ProxyKind::Envoy)?;
     let anywhere = free_port()?;
     let listener = envoy::Listener::new(anywhere, anywhere, filter);
@@ -91,8 +100,9 @@ fn good_passes(kind: ProxyKind) -> Result<()> {
     Ok(())
 }
 
-fn secret_from_environment(kind: ProxyKind) -> Result<()> {
-    let environment = vec![("VIDEO_SECRET".to_owned(), SECRET.to_owned())];
+/// `end` stands behind the secret, as in a variable that was made from a file.
+fn secret_from_environment(kind: ProxyKind, end: &str) -> Result<()> {
+    let environment = vec![("VIDEO_SECRET".to_owned(), format!("{SECRET}{end}"))];
     let running = if kind.is_nginx() {
         nginx_with(kind, "account a1b2c3d secret=env:VIDEO_SECRET;", &environment, &[])?
     } else {
@@ -117,6 +127,21 @@ fn secret_from_file(kind: ProxyKind) -> Result<()> {
         &Vec::new(),
         &[("secret", &with_newline)],
     )?)
+}
+
+/// An `include` in the block is nginx's own: of a file, or of all that a pattern matches.
+fn included(kind: ProxyKind) -> Result<()> {
+    let account = format!("account a1b2c3d secret=text:{SECRET};\n");
+    let files = [("account-one.conf", account.as_str()), ("more.conf", "expose_reason on;\n")];
+    one_is_accepted(&nginx_with(kind, "include account-*.conf; include more.conf;", &Vec::new(), &files)?)?;
+    // What is wrong in one is told with its own name and line.
+    let directory = Directory::new("check")?;
+    directory.write("bad.conf", "\nmode audit;\n")?;
+    let module = tools::find(kind)?.filter;
+    let block = format!("    secure_callbacks_policy bad {{ {ACCOUNT} include bad.conf; }}\n");
+    let outcome = proxy::check_nginx(kind, &directory, &nginx::config(Some(&module), &[], &block), &Vec::new())?;
+    ensure!(!outcome.success && outcome.output.contains("bad.conf:2"), "{}", outcome.output);
+    Ok(())
 }
 
 fn missing_file(kind: ProxyKind) -> Result<()> {

@@ -9,6 +9,7 @@
     reason = "test-only code: stopping at the first surprise is what a test is for"
 )]
 
+mod around;
 mod bad_policies;
 mod common;
 mod configuration;
@@ -23,6 +24,7 @@ mod nginx;
 mod nginx_names;
 mod nginx_redirects;
 mod secrecy;
+mod slips;
 
 use libtest_mimic::{Arguments, Trial};
 use secure_callbacks_harness::proxy;
@@ -44,6 +46,8 @@ fn main() {
         connections::add(&stage, &mut tests);
         delivery::add(&stage, &mut tests);
         secrecy::add(&stage, &mut tests);
+        slips::add(&stage, &mut tests);
+        around::add(&stage, &mut tests);
         core_dumps::add(&stage, &mut tests);
         match kind {
             ProxyKind::Envoy => {

@@ -10,7 +10,7 @@ pub(crate) fn change_nothing(kind: ProxyKind) -> Result<()> {
     let site = runbook::enforcing(kind)?;
     if kind.is_nginx() {
         site.run("printf abc > secrets/archive-next\n")?;
-        refused_by_nginx(&site, "archive-next")?;
+        refused_by_nginx(&site, "accounts[0].secrets[1]: the secret has fewer")?;
         site.run(
             "install -m 600 secrets/archive secrets/archive-next\nsed -i 's/status 503/status 502/' nginx.conf\n",
         )?;

@@ -18,6 +18,7 @@ mod mounted;
 mod page;
 mod promtool;
 mod queries;
+mod routes;
 mod runbook;
 mod site;
 
@@ -45,10 +46,11 @@ fn main() {
         "operations::promtool::the_alert_rules_fire_when_they_should".into(),
         promtool::rules,
     ));
-    let on_proxies: [(&str, Test); 6] = [
+    let on_proxies: [(&str, Test); 7] = [
         ("the_runbook_works_as_it_is_printed", runbook::whole),
         ("a_mounted_secret_is_rotated_without_a_lost_callback", mounted::rotated),
         ("faults_change_nothing", faults::change_nothing),
+        ("a_policy_s_secret_opens_its_own_path_alone", routes::one_secret_one_path),
         ("metrics_are_well_formed_and_survive_a_change", metrics::read),
         ("every_query_finds_what_the_proxy_shows", queries::find_what_they_ask),
         (PROMTOOL, promtool::metrics),
@@ -59,6 +61,10 @@ fn main() {
         for (name, test) in on_proxies {
             let reason = missing.as_deref().or(promtool.filter(|_| name == PROMTOOL));
             trials.push(unless(reason, format!("operations::{}::{name}", kind.name()), move || test(kind)));
+        }
+        if !kind.is_nginx() {
+            let name = format!("operations::{}::a_misspelt_route_is_closed", kind.name());
+            trials.push(unless(missing.as_deref(), name, routes::misspelt_route));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

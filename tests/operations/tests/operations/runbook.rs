@@ -9,8 +9,10 @@ use secure_callbacks_harness::send::Message;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::{Sample, Token, sample};
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 const ROLL_OUT: &str = "From report to enforce";
+const RETRIES: &str = "Retries after an outage";
 const ROTATE: &str = "Rotate a secret";
 const UPGRADE: &str = "Upgrade";
 
@@ -21,6 +23,7 @@ pub(crate) fn whole(kind: ProxyKind) -> Result<()> {
     roll_out(&mut site)?;
     several_policies(&site)?;
     unsigned(&site)?;
+    retries(&mut site)?;
     rotate(&mut site)?;
     upgrade(&mut site)?;
     site.done()
@@ -67,7 +70,8 @@ fn several_policies(site: &Site) -> Result<()> {
         let status = site.status(path, Some(secret))?;
         ensure!(status == due, "{path} with {secret}: {status}");
     }
-    ensure!(site.status("other", Some(ARCHIVE))? == 404, "a path without a policy is open");
+    let closed = if site.kind.is_nginx() { 404 } else { 403 };
+    ensure!(site.status("other", Some(ARCHIVE))? == closed, "a path without a policy is open");
     Ok(())
 }
 
@@ -76,6 +80,50 @@ fn unsigned(site: &Site) -> Result<()> {
     ensure!((again.status, again.headers.text("retry-after").as_deref()) == (503, Some("5")), "{again:?}");
     let (_, never) = site.send("session", None)?;
     ensure!((never.status, never.headers.text("retry-after")) == (401, None), "{never:?}");
+    Ok(())
+}
+
+/// The page finds a retry with the token of the first try, and takes it once told to.
+fn retries(site: &mut Site) -> Result<()> {
+    let body = sample(Sample::Archive);
+    let steps = site.take(RETRIES)?;
+    ensure!(steps.len() == 2, "{} blocks", steps.len());
+    let send = |jti: &str, age: i64| {
+        let token = Token::valid(body, now()).secret(ARCHIVE).claim("jti", jti).claim("iat", now() - age).sign();
+        site.exchange(&Message::post(&format!("/callbacks/archive/{}", ids::unique()), body, Some(&token)))
+    };
+    for (jti, age, due) in
+        [("tried-again", 0, 200), ("late-alone", 3600, 401), ("tried-again", 3600, 401), ("tried-again", 7200, 401)]
+    {
+        let status = send(jti, age)?.status;
+        ensure!(status == due, "{jti}, {age} seconds old: {status}");
+    }
+    // Envoy writes its log within ten seconds.
+    let start = Instant::now();
+    let mut shown = site.run(steps[0].text)?;
+    while shown.lines().count() < 2 && start.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(200));
+        shown = site.run(steps[0].text)?;
+    }
+    let all = shown.lines().all(|line| line.contains("result=token_expired") && line.ends_with("jti=tried-again"));
+    ensure!(shown.lines().count() == 2 && all, "{shown}");
+
+    site.run(steps[1].text)?;
+    // In force once every worker has it.
+    let mut in_a_row = 0;
+    while in_a_row < 8 && start.elapsed() < Duration::from_secs(60) {
+        in_a_row = if send(&ids::unique(), 20 * 3600)?.status == 200 { in_a_row + 1 } else { 0 };
+    }
+    for (jti, age, due) in [
+        ("nearly-a-day", 24 * 3600 - 60, 200),
+        ("nearly-a-day", 24 * 3600 - 60, 401),
+        ("more-than-a-day", 24 * 3600 + 60, 401),
+        // What was taken before the change is known after it.
+        ("tried-again", 0, 401),
+    ] {
+        let status = send(jti, age)?.status;
+        ensure!(status == due, "{jti}, {age} seconds old, after the change: {status}");
+    }
     Ok(())
 }
 

@@ -115,7 +115,7 @@ fn the_parts_of_lines_are_those_of_the_reader() {
             let lines = [line("account other secret=env:SECRET"), line(&value(row.line))];
             if let Err(error) = PolicyConfig::from_lines("p", &lines) {
                 assert!(error.field.contains(row.field), "{}: {error}", row.line);
-                assert_ne!(error.problem, secure_callbacks::policy::Problem::UnknownField, "{}: {error}", row.line);
+                assert!(!error.to_string().contains("unknown"), "{}: {error}", row.line);
             }
         }
     }

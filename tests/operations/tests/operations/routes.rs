@@ -1,0 +1,96 @@
+//! Several policies in one proxy: a path that is spelt otherwise is checked by the policy of the path that the application
+//! sees, and a route that switches on no filter lets nothing pass.
+use crate::page;
+use crate::runbook;
+use crate::site::{ARCHIVE, SESSION, Site, now, upstream};
+use anyhow::{Result, ensure};
+use secure_callbacks_harness::ids;
+use secure_callbacks_harness::send::Message;
+use secure_callbacks_harness::tools::ProxyKind;
+use secure_callbacks_support::{Framing, Sample, Token, sample};
+
+/// Ways to write `/callbacks/session/` that begin with archive's path.
+const AROUND: [&str; 10] = [
+    "/callbacks/archive/../session/",
+    "/callbacks/archive/%2e%2e/session/",
+    "/callbacks/archive/.%2E/session/",
+    "/callbacks/archive/..%2fsession/",
+    "/callbacks/archive%2F..%2fsession/",
+    "/callbacks/archive/..%5csession/",
+    "/callbacks/archive/..\\session/",
+    "/callbacks//archive/..//session/",
+    "/callbacks/./archive/.././session/",
+    "/callbacks/archive/x/../../session/",
+];
+
+/// Archive's secret opens no path that an application could take for session's, and session's opens its own.
+pub(crate) fn one_secret_one_path(kind: ProxyKind) -> Result<()> {
+    let site = runbook::enforcing(kind)?;
+    for framing in [Framing::Length, Framing::H2] {
+        if kind.is_nginx() && framing == Framing::H2 {
+            continue; // The page's server speaks HTTP/1.1 alone.
+        }
+        for path in AROUND {
+            let (id, status) = send(&site, path, ARCHIVE, framing, false)?;
+            let seen = paths(&id);
+            // To Nginx a backslash is a character like any other, and such a path is archive's.
+            if kind.is_nginx() && (path.contains('\\') || path.contains("%5c")) {
+                ensure!(status == 200 && seen[0].starts_with("/callbacks/archive/"), "{path}: {status} {seen:?}");
+                continue;
+            }
+            ensure!([400, 401].contains(&status) && seen.is_empty(), "{path}, {framing:?}: {status} {seen:?}");
+            // Whoever holds session's secret may write the path so; the application sees it plain.
+            let (id, status) = send(&site, path, SESSION, framing, false)?;
+            let plain = format!("/callbacks/session/{id}");
+            let seen = paths(&id);
+            ensure!(status == 400 || (status == 200 && seen == [plain.as_str()]), "{path}: {status} {seen:?}");
+        }
+    }
+    Ok(())
+}
+
+/// The paths that the application saw.
+fn paths(id: &str) -> Vec<String> {
+    upstream().requests(id).into_iter().map(|request| request.path.clone()).collect()
+}
+
+/// A route that names a filter which is not there: Envoy takes the configuration, and nothing reaches the application.
+pub(crate) fn misspelt_route() -> Result<()> {
+    let mut site = Site::new(ProxyKind::Envoy)?;
+    let page = page::files().find(|file| file.name == "envoy.yaml").expect("the file").text;
+    let misspelt = page.replace("                  session: {", "                  sesion: {");
+    ensure!(misspelt != page, "the page's routes are written otherwise");
+    std::fs::write(site.path().join("envoy.yaml"), misspelt)?;
+    site.next("Set up")?;
+    site.becomes("archive", Some(ARCHIVE), 200)?;
+    // In report mode first, as the page begins.
+    for mode in ["report", "enforce"] {
+        for claimed in [false, true] {
+            for framing in [Framing::Length, Framing::H2] {
+                for secret in [SESSION, ARCHIVE] {
+                    let (id, status) = send(&site, "/callbacks/session/", secret, framing, claimed)?;
+                    ensure!(status == 403, "{mode}, {claimed}: {status}");
+                    ensure!(!upstream().saw(&id), "{mode}: an unchecked callback reached the application");
+                }
+            }
+        }
+        ensure!(site.status("other", Some(ARCHIVE))? == 403, "{mode}: a path without a route");
+        site.becomes("archive", Some(ARCHIVE), 200)?;
+        site.run("sed -i '/mode: report/d' filters/*.yaml\n")?;
+        site.becomes("archive", Some(SESSION), 401)?;
+    }
+    Ok(())
+}
+
+/// Sends a callback to `path` and an id; `claimed`: the sender says itself that it is verified.
+fn send(site: &Site, path: &str, secret: &str, framing: Framing, claimed: bool) -> Result<(String, u16)> {
+    let id = ids::unique();
+    let body = sample(Sample::Archive);
+    let token = Token::valid(body, now()).secret(secret).sign();
+    let mut message = Message::post(&format!("{path}{id}"), body, Some(&token)).framed(framing);
+    if claimed {
+        message.headers.push(("x-callback-verified".into(), b"accepted".to_vec()));
+    }
+    let status = site.exchange(&message)?.status;
+    Ok((id, status))
+}
