@@ -80,9 +80,9 @@ pub(crate) unsafe fn read<E>(
             take(unsafe { bytes(buf) }).map_err(ReadError::Stopped)?;
         } else if buf.in_file() != 0 {
             // SAFETY: a buffer in a file names it, open.
-            let descriptor = unsafe { (*buf.file).fd };
+            let file = unsafe { buf.file.as_ref() }.ok_or(ReadError::Io(io::ErrorKind::NotFound.into()))?;
             // SAFETY: the descriptor is open, and stays nginx's: `ManuallyDrop` does not close it.
-            let file = ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) });
+            let file = ManuallyDrop::new(unsafe { File::from_raw_fd(file.fd) });
             let offset =
                 |position| u64::try_from(position).map_err(|_| ReadError::Io(io::ErrorKind::InvalidData.into()));
             read_file(&file, offset(buf.file_pos)?, offset(buf.file_last)?, &mut take)?;

@@ -96,7 +96,7 @@ impl<'r> Request<'r> {
         unsafe { headers::values(&(*self.as_ptr()).headers_in.headers, lower_case) }
     }
 
-    /// Replaces header fields, as [`headers::replace`] says.
+    /// Replaces header fields, as [`headers::replace`] says; a request without a head gets one.
     pub(crate) fn replace_headers<const N: usize>(
         self,
         names: &[Name; N],
@@ -105,7 +105,7 @@ impl<'r> Request<'r> {
         // SAFETY: the list is the request's, and belongs to its pool.
         let list = unsafe {
             let list = NonNull::from(&mut (*self.as_ptr()).headers_in.headers);
-            HeaderList::from_raw(list, self.pool())
+            HeaderList::from_raw(list, self.pool())?
         };
         headers::replace(&list, &self.pool(), names, values)
     }

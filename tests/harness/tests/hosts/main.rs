@@ -16,6 +16,7 @@ mod connections;
 mod core_dumps;
 mod delivery;
 mod envoy;
+mod headless;
 mod nginx;
 mod nginx_redirects;
 mod secrecy;
@@ -45,6 +46,7 @@ fn main() {
             ProxyKind::Envoy => envoy::add(&stage, &mut tests),
             ProxyKind::NginxDebian | ProxyKind::NginxStable => {
                 nginx::add(&stage, &mut tests);
+                headless::add(&stage, &mut tests);
                 nginx_redirects::add(&stage, &mut tests);
             }
         }
