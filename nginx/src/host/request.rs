@@ -13,6 +13,7 @@ use ngx::ffi::{
 use ngx::http::{HttpModuleLocationConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
 
+use super::bits;
 use super::body::{self, ReadError};
 use super::headers::{self, Name};
 use super::list::HeaderList;
@@ -177,7 +178,8 @@ impl<'r> Request<'r> {
     pub(crate) fn has_error_page(self, status: u16) -> bool {
         let request = self.view();
         let Some(core) = NgxHttpCoreModule::location_conf(request) else { return false };
-        if request.as_ref().error_page() != 0 || request.as_ref().uri_changes() == 0 {
+        // SAFETY: the request is valid.
+        if !unsafe { bits::follows_error_page(self.as_ptr()) } {
             return false;
         }
         // SAFETY: the array is the core's, of its pages.
