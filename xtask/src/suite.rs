@@ -59,17 +59,21 @@ pub(crate) fn download() -> Result<()> {
         make(&apt().join(directory))?;
     }
     make(&packages())?;
-    let mut problem = "the system has no package sources".into();
+    let mut problem = None;
     for mirror in mirrors()? {
         match download_from(&mirror) {
             Ok(()) => {
                 nginx::remove(&apt())?;
                 return write(&complete(), "");
             }
-            Err(failed) => problem = failed,
+            Err(failed) => problem = problem.or(Some(failed)),
         }
     }
-    Err(format!("the suite {} can't be had from the system's package sources: {problem}", name()))
+    let problem = problem.unwrap_or_default();
+    // What apt says is wrong, if it came to say so.
+    let why = problem.lines().map(str::trim).rfind(|line| line.starts_with("E: ")).or(problem.lines().next());
+    let why = why.unwrap_or("there are none");
+    Err(format!("the suite {} can't be had from the system's package sources: {why}", name()))
 }
 
 /// Unpacks what was downloaded, and writes the script.
@@ -119,6 +123,7 @@ fn download_from(mirror: &str) -> Result<()> {
         "Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nTargets: Packages\nSigned-By: {KEYRING}\n"
     );
     write(&apt().join("suite.sources"), &source)?;
+    write(&apt().join("apt.conf"), &configuration())?;
     asked("apt-get").args(["update"]).logged(&format!("setup-nginx-{suite}-update"))?;
     let needs = asked("apt-cache").args(["depends", "nginx"]).output()?;
     let libraries = needs.lines().filter_map(|line| line.trim_start_matches([' ', '|']).strip_prefix("Depends: "));
@@ -137,21 +142,26 @@ fn download_from(mirror: &str) -> Result<()> {
         .logged(&format!("setup-nginx-{suite}-download"))
 }
 
-/// A command of apt's that knows the one suite and nothing of what is installed.
-fn asked(program: &str) -> Cmd {
+/// What makes apt know the one suite, and nothing of what is installed.
+fn configuration() -> String {
     let apt = apt();
-    let options = [
-        format!("Dir::State::Lists={}", apt.join("lists").display()),
-        format!("Dir::Cache={}", apt.join("cache").display()),
-        format!("Dir::Etc::sourcelist={}", apt.join("suite.sources").display()),
-        "Dir::Etc::sourceparts=/nonexistent".into(),
-        "Dir::Etc::preferences=/nonexistent".into(),
-        "Dir::Etc::preferencesparts=/nonexistent".into(),
-        "Dir::State::status=/dev/null".into(),
+    let settings = [
+        ("Dir::State::Lists", apt.join("lists").display().to_string()),
+        ("Dir::State::status", "/dev/null".into()),
+        ("Dir::Cache", apt.join("cache").display().to_string()),
+        ("Dir::Etc::sourcelist", apt.join("suite.sources").display().to_string()),
+        ("Dir::Etc::sourceparts", "/nonexistent".into()),
+        ("Dir::Etc::preferences", "/nonexistent".into()),
+        ("Dir::Etc::preferencesparts", "/nonexistent".into()),
         // Otherwise lists that can't be had are a warning.
-        "APT::Update::Error-Mode=any".into(),
+        ("APT::Update::Error-Mode", "any".into()),
     ];
-    options.iter().fold(Cmd::new(program), |command, option| command.args(["-o", option]))
+    settings.iter().map(|(name, value)| format!("{name} \"{value}\";\n")).collect()
+}
+
+/// A command of apt's so configured.
+fn asked(program: &str) -> Cmd {
+    Cmd::new(program).arg("-c").arg(apt().join("apt.conf"))
 }
 
 fn apt() -> PathBuf {
