@@ -22,9 +22,8 @@ fn main() {
         return;
     }
     println!("cargo::rerun-if-changed={}/ngx_auto_config.h", told("BUILD_DIR"));
-    // `nginx-sys` 0.5 gives the definitions under this name.
-    let defines = told("METADATA");
-    let defines = defines.strip_prefix("cflags=").unwrap_or_default();
+    // `nginx-sys` 0.5 gives the definitions under the first name, and means to give them under the second.
+    let defines = told("METADATA").strip_prefix("cflags=").map_or_else(|| told("CFLAGS"), Into::into);
     let nginx = Nginx {
         include: env::split_paths(&told("INCLUDE")).collect(),
         defines: defines.split_whitespace().map(Into::into).collect(),
