@@ -29,7 +29,9 @@ pub(crate) enum Artifact {
 pub(crate) fn set_up_and_build(artifacts: &[Artifact]) -> Result<()> {
     let needed = Part::ALL.into_iter().filter(|part| match part {
         Part::Wasm => artifacts.contains(&Artifact::Envoy),
-        Part::Packages | Part::SystemNginx | Part::BuiltNginx => artifacts.contains(&Artifact::Nginx),
+        Part::Packages | Part::SystemNginx | Part::BuiltNginx | Part::SuitePackages | Part::SuiteNginx => {
+            artifacts.contains(&Artifact::Nginx)
+        }
         // A build needs no proxy to run.
         Part::Envoy | Part::OlderEnvoys => false,
     });
@@ -47,7 +49,9 @@ impl Artifact {
             Self::Envoy => envoy(),
             Self::Nginx => {
                 nginx(&Nginx::system()?)?;
-                nginx(&Nginx::built())
+                nginx(&Nginx::built())?;
+                // Where its suite is out of reach there is none.
+                Nginx::of_suite().map_or(Ok(()), |newest| nginx(&newest))
             }
         }
     }

@@ -12,6 +12,7 @@ mod purity;
 mod runner;
 mod setup;
 mod sh;
+mod suite;
 mod suites;
 mod wasm;
 

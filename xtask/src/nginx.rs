@@ -1,11 +1,12 @@
-//! The two versions of nginx the module is built for: the system's own, and a newer one compiled from the sources that
-//! a crate carries. A module loads only into the exact version whose headers it was built against.
+//! The versions of nginx the module is built for: the system's own, a newer one compiled from the sources that a crate
+//! carries, and the newest that Debian has packaged (`suite.rs`). A module loads only into the exact version whose headers it was built against.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use crate::sh::{self, Cmd, Result};
+use crate::suite;
 
 /// The version compiled here; the one that `xtask/nginx-source` pins.
 pub(crate) const BUILT_VERSION: &str = "1.28.3";
@@ -36,12 +37,14 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// The nginx of the system's packages.
     pub(crate) fn system() -> Result<Self> {
-        // `-V` prints the version and the flags it was configured with.
-        let stamp = Cmd::new(system_binary()).arg("-V").output()?;
-        let version = stamp.lines().find_map(|line| line.strip_prefix("nginx version: nginx/"));
-        let version = version.and_then(|rest| rest.split_whitespace().next());
-        let version = version.ok_or_else(|| format!("nginx did not say its version but:\n{stamp}"))?;
-        Ok(Self { version: version.into(), home: home(version), stamp: stamp.clone() })
+        let (version, stamp) = asked(Path::new(system_binary()))?;
+        Ok(Self { home: home(&version), version, stamp })
+    }
+
+    /// The nginx of another suite of Debian's, once it is unpacked.
+    pub(crate) fn of_suite() -> Result<Self> {
+        let (version, stamp) = asked(&suite::program())?;
+        Ok(Self { home: suite::home(), version, stamp })
     }
 
     /// The nginx that is compiled here.
@@ -61,9 +64,9 @@ impl Nginx {
         (found != self.stamp_text()).then(|| format!("nginx {}", self.version))
     }
 
-    /// Copies the packaged headers and configures them as the packaged nginx was.
-    pub(crate) fn configure_headers(&self) -> Result<()> {
-        self.copy_source(Path::new(SYSTEM_SOURCE))?;
+    /// Copies the packaged headers, which are in `source`, and configures them as the packaged nginx was.
+    pub(crate) fn configure_headers(&self, source: &Path) -> Result<()> {
+        self.copy_source(source)?;
         Cmd::new("bash")
             .args(["-c", r#". ./conf_flags && exec ./configure "${NGX_CONF_FLAGS[@]}" --builddir="$1""#, "bash"])
             .arg(self.beside("objs"))
@@ -114,8 +117,19 @@ impl Nginx {
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
-        self.home.with_file_name(format!("nginx-{}-{suffix}", self.version))
+        let mut name = self.home.file_name().unwrap_or_default().to_owned();
+        name.push(format!("-{suffix}"));
+        self.home.with_file_name(name)
     }
+}
+
+/// The version of a program, and all that it says to `-V`: the flags it was configured with.
+fn asked(program: &Path) -> Result<(String, String)> {
+    let said = Cmd::new(program).arg("-V").output()?;
+    let version = said.lines().find_map(|line| line.strip_prefix("nginx version: nginx/"));
+    let version = version.and_then(|rest| rest.split_whitespace().next());
+    let version = version.ok_or_else(|| format!("nginx did not say its version but:\n{said}"))?;
+    Ok((version.into(), said.clone()))
 }
 
 fn home(version: &str) -> PathBuf {
@@ -143,7 +157,8 @@ fn crate_source() -> Result<PathBuf> {
     directory.map(|directory| directory.join("nginx")).ok_or_else(|| "`cargo metadata` names no nginx-src".into())
 }
 
-fn remove(directory: &Path) -> Result<()> {
+/// Removes a directory, if it is there.
+pub(crate) fn remove(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(format!("cannot remove {}: {error}", directory.display()))

@@ -7,6 +7,7 @@ use std::{env, fs};
 use crate::envoy;
 use crate::nginx::{self, Nginx};
 use crate::sh::{self, Cmd, Result};
+use crate::suite;
 
 /// The target the Envoy filter is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
@@ -40,12 +41,24 @@ pub(crate) enum Part {
     SystemNginx,
     /// The second nginx, compiled from source.
     BuiltNginx,
+    /// The packages of nginx in Debian's newest suite. The machine may be where that can't be reached.
+    SuitePackages,
+    /// That nginx, unpacked, and its headers.
+    SuiteNginx,
 }
 
 impl Part {
     /// Every part, each after those that it needs.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Wasm, Self::Packages, Self::Envoy, Self::OlderEnvoys, Self::SystemNginx, Self::BuiltNginx];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Wasm,
+        Self::Packages,
+        Self::Envoy,
+        Self::OlderEnvoys,
+        Self::SystemNginx,
+        Self::BuiltNginx,
+        Self::SuitePackages,
+        Self::SuiteNginx,
+    ];
     /// What both artifacts and a proxy of each kind need.
     pub(crate) const PROXIES: [Self; 5] =
         [Self::Wasm, Self::Packages, Self::Envoy, Self::SystemNginx, Self::BuiltNginx];
@@ -58,6 +71,8 @@ impl Part {
             Self::OlderEnvoys => "earlier releases of Envoy from PyPI".into(),
             Self::SystemNginx => "the headers of the system's nginx".into(),
             Self::BuiltNginx => format!("nginx {} from source", nginx::BUILT_VERSION),
+            Self::SuitePackages => format!("the packages of nginx in Debian's suite {}", suite::name()),
+            Self::SuiteNginx => format!("the nginx of the suite {} and its headers", suite::name()),
         }
     }
 
@@ -73,6 +88,11 @@ impl Part {
                 Err(problem) => Some(problem),
             },
             Self::BuiltNginx => Nginx::built().missing(),
+            Self::SuitePackages => (!suite::is_downloaded()).then(|| "packages, to unpack and not to install".into()),
+            Self::SuiteNginx => match Nginx::of_suite() {
+                Ok(nginx) => nginx.missing(),
+                Err(_) => Some("nginx".into()),
+            },
         }
     }
 
@@ -82,8 +102,13 @@ impl Part {
             Self::Packages => install_packages(&missing_packages()),
             Self::Envoy => envoy::install(&[envoy::VERSION]),
             Self::OlderEnvoys => envoy::install(&envoy::OLDER),
-            Self::SystemNginx => Nginx::system()?.configure_headers(),
+            Self::SystemNginx => Nginx::system()?.configure_headers(Path::new(nginx::SYSTEM_SOURCE)),
             Self::BuiltNginx => Nginx::built().compile(),
+            Self::SuitePackages => suite::download(),
+            Self::SuiteNginx => {
+                suite::unpack()?;
+                Nginx::of_suite()?.configure_headers(&suite::source())
+            }
         }
     }
 }
@@ -119,17 +144,27 @@ pub(crate) fn attempt(parts: &[Part]) -> Vec<(Part, Result<()>)> {
 
 /// Why a part cannot be tried: without the packages there is nothing to configure or to compile with.
 fn packages_problem(part: Part, results: &[(Part, Result<()>)]) -> Option<String> {
-    let (_, result) = results.iter().find(|(earlier, _)| *earlier == Part::Packages)?;
-    match part {
-        Part::SystemNginx | Part::BuiltNginx => result.as_ref().err().cloned(),
-        _ => None,
-    }
+    let needed: &[Part] = match part {
+        Part::SystemNginx | Part::BuiltNginx => &[Part::Packages],
+        Part::SuiteNginx => &[Part::Packages, Part::SuitePackages],
+        _ => &[],
+    };
+    let mut earlier = results.iter().filter(|(earlier, _)| needed.contains(earlier));
+    earlier.find_map(|(_, result)| result.as_ref().err().cloned())
+}
+
+/// Whether a machine may do without `part`, of those that `failed`: a suite that it can't reach is no fault.
+pub(crate) fn may_be_missing(part: Part, failed: impl IntoIterator<Item = Part>) -> bool {
+    let out_of_reach = || failed.into_iter().any(|failed| failed == Part::SuitePackages);
+    matches!(part, Part::SuitePackages | Part::SuiteNginx) && out_of_reach()
 }
 
 /// Gets every part, or says which could not be had.
 pub(crate) fn require(parts: &[Part]) -> Result<()> {
     let results = attempt(parts);
-    let failed: Vec<_> = results.iter().filter(|(_, result)| result.is_err()).map(|(part, _)| part.title()).collect();
+    let failed: Vec<_> = results.iter().filter(|(_, result)| result.is_err()).map(|(part, _)| *part).collect();
+    let failed: Vec<_> = failed.iter().filter(|part| !may_be_missing(**part, failed.iter().copied())).collect();
+    let failed: Vec<_> = failed.iter().map(|part| part.title()).collect();
     if failed.is_empty() { Ok(()) } else { Err(format!("setup: could not get {}", failed.join("; "))) }
 }
 

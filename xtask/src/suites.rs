@@ -13,11 +13,13 @@ use crate::package;
 use crate::purity;
 use crate::setup::{Part, WASM_TARGET};
 use crate::sh::Cmd;
+use crate::suite;
 use report::Report;
 
-/// What a build of the module needs, for each of the two versions.
+/// What a build of the module needs, for each version.
 const SYSTEM_NGINX: [Part; 2] = [Part::Packages, Part::SystemNginx];
 const BUILT_NGINX: [Part; 2] = [Part::Packages, Part::BuiltNginx];
+const SUITE_NGINX: [Part; 3] = [Part::Packages, Part::SuitePackages, Part::SuiteNginx];
 
 /// One step of the run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,13 +42,15 @@ pub(crate) enum Step {
     Docker,
     /// The vectors, and who answered, in the earlier releases of Envoy that the README names.
     Envoys,
+    /// The vectors, and all that is Nginx's alone, in the newest nginx.
+    Nginxes,
     /// Real proxies with the artifacts in them.
     Proxies,
 }
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Purity,
         Self::Unit,
@@ -56,6 +60,7 @@ impl Step {
         Self::Operations,
         Self::Docker,
         Self::Envoys,
+        Self::Nginxes,
         Self::Proxies,
     ];
 
@@ -71,18 +76,21 @@ impl Step {
             Self::Operations => "operations",
             Self::Docker => "docker",
             Self::Envoys => "envoys",
+            Self::Nginxes => "nginxes",
             Self::Proxies => "proxies",
         }
     }
 
     fn needs(self, part: Part) -> bool {
+        let in_one_step_alone = matches!(part, Part::OlderEnvoys | Part::SuitePackages | Part::SuiteNginx);
         match self {
             Self::Fmt | Self::Purity | Self::Unit => false,
             Self::Clippy => matches!(part, Part::Wasm | Part::Packages | Part::SystemNginx),
             Self::Build => !matches!(part, Part::Envoy | Part::OlderEnvoys),
-            Self::Docker => !matches!(part, Part::BuiltNginx | Part::OlderEnvoys) && docker::missing().is_none(),
+            Self::Docker => part != Part::BuiltNginx && !in_one_step_alone && docker::missing().is_none(),
             Self::Envoys => matches!(part, Part::Wasm | Part::OlderEnvoys),
-            Self::Packages | Self::Operations | Self::Proxies => part != Part::OlderEnvoys,
+            Self::Nginxes => SUITE_NGINX.contains(&part),
+            Self::Packages | Self::Operations | Self::Proxies => !in_one_step_alone,
         }
     }
 }
@@ -115,6 +123,7 @@ pub(crate) fn run(steps: &[Step]) -> bool {
                 report.tests("operations", &["test", "-p", "secure-callbacks-operations", "--tests"]);
             }
             Step::Envoys => older_envoys(&mut report),
+            Step::Nginxes => newest_nginx(&mut report),
             Step::Proxies => {
                 report.tests("real proxies", &["test", "-p", "secure-callbacks-harness", "--tests"]);
             }
@@ -144,6 +153,7 @@ fn artifacts(report: &mut Report) {
     report.with(&[Part::Wasm], "build, the filter", build::envoy);
     report.with(&SYSTEM_NGINX, "build, the module for the system's nginx", || build::nginx(&Nginx::system()?));
     report.with(&BUILT_NGINX, "build, the module for the newer nginx", || build::nginx(&Nginx::built()));
+    report.with(&SUITE_NGINX, "build, the module for the newest nginx", || build::nginx(&Nginx::of_suite()?));
 }
 
 fn containers(report: &mut Report) {
@@ -170,5 +180,22 @@ fn older_envoys(report: &mut Report) {
         let answers = ["test", "-p", "secure-callbacks-harness", "--test", "hosts", "--no-fail-fast"];
         let quiet = Cmd::cargo(answers).args(["--", "--quiet", "answered_by"]).env(envoy::VARIABLE, version);
         report.run_tests(&format!("who answered, in Envoy {version}"), quiet);
+    }
+}
+
+fn newest_nginx(report: &mut Report) {
+    let mut version = String::new();
+    report.with(&SUITE_NGINX, "the newest nginx and its module", || {
+        let nginx = Nginx::of_suite()?;
+        build::nginx(&nginx)?;
+        version = nginx.version;
+        Ok(())
+    });
+    // Without it the line above says why.
+    for suite in ["vectors", "hosts"].into_iter().filter(|_| !version.is_empty()) {
+        let rows = ["test", "-p", "secure-callbacks-harness", "--test", suite, "--no-fail-fast", "--"];
+        let name = format!("{suite}::nginx-{version}");
+        let quiet = Cmd::cargo(rows).args(["--quiet", &name]).env(suite::HARNESS_VARIABLE, suite::name());
+        report.run_tests(&format!("{suite} in nginx {version}"), quiet);
     }
 }

@@ -14,6 +14,7 @@ use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, Merge, N
 
 use super::request::{check, get_variable, serve_metrics};
 use crate::conf::{LocationConf, MainConf};
+use crate::host::bits::has_no_name;
 use crate::host::conf::Conf;
 use crate::host::pool::Keep;
 use crate::module::ngx_http_secure_callbacks_module;
@@ -66,7 +67,7 @@ impl HttpModule for Checks {
             // nginx's core is merged before this module.
             let core = NgxHttpCoreModule::location_conf(conf.view())?;
             // Blocks without a name of their own (`if`, `limit_except`) belong to a location that has warned.
-            if core.satisfy == NGX_HTTP_SATISFY_ANY as usize && core.noname() == 0 {
+            if core.satisfy == NGX_HTTP_SATISFY_ANY as usize && !has_no_name(core) {
                 // SAFETY: the name is nginx's.
                 location.warn_of_satisfy_any(conf, &unsafe { NgxStr::from_ngx_str(core.name) }.to_string_lossy());
             }

@@ -10,6 +10,7 @@ use super::configuration::Checks;
 use super::{FAILED, guarded};
 use crate::access::{self, Step};
 use crate::context::Context;
+use crate::host::bits::set_variable;
 use crate::host::now;
 use crate::host::reply::Answer;
 use crate::host::request::Request;
@@ -76,16 +77,7 @@ pub(super) unsafe extern "C" fn get_variable(
         return Status::NGX_ERROR.into();
     };
     let known = guarded(request, |request| Variable::ALL.get(index).and_then(|variable| variable.value(request)));
-    match known.flatten() {
-        Some(known) => {
-            value.set_valid(1);
-            value.set_no_cacheable(1);
-            value.set_not_found(0);
-            value.set_len(u32::try_from(known.len()).unwrap_or(0));
-            value.data = known.as_ptr().cast_mut();
-        }
-        None => value.set_not_found(1),
-    }
+    set_variable(value, known.flatten());
     Status::NGX_OK.into()
 }
 

@@ -11,6 +11,8 @@ use core::slice;
 
 use ngx::ffi::{ngx_buf_t, ngx_chain_t};
 
+use super::bits::{self, Bytes};
+
 /// How much of a temporary file is in memory at once.
 const STEP: usize = 64 * 1024;
 
@@ -20,10 +22,6 @@ pub(crate) enum ReadError<E> {
     Io(io::Error),
     /// Whoever takes the chunks had enough.
     Stopped(E),
-}
-
-fn in_memory(buf: &ngx_buf_t) -> bool {
-    buf.temporary() != 0 || buf.memory() != 0 || buf.mmap() != 0
 }
 
 /// The bytes of a buffer in memory. `MemoryBuffer` would make a slice of null, and panic at an end before the start.
@@ -60,7 +58,7 @@ unsafe fn buffers<'b>(chain: *const ngx_chain_t) -> impl Iterator<Item = &'b ngx
 /// As for [`read`].
 pub(crate) unsafe fn length(chain: *const ngx_chain_t) -> u64 {
     // SAFETY: as the caller vouches.
-    let buffers = unsafe { buffers(chain) }.filter(|buf| in_memory(buf));
+    let buffers = unsafe { buffers(chain) }.filter(|buf| bits::bytes_of(buf) == Bytes::Memory);
     // SAFETY: they are in memory.
     buffers.map(|buf| u64::try_from(unsafe { bytes(buf) }.len()).unwrap_or(u64::MAX)).fold(0, u64::saturating_add)
 }
@@ -75,20 +73,21 @@ pub(crate) unsafe fn read<E>(
 ) -> Result<(), ReadError<E>> {
     // SAFETY: as the caller vouches.
     for buf in unsafe { buffers(chain) } {
-        if in_memory(buf) {
+        match bits::bytes_of(buf) {
             // SAFETY: it is in memory.
-            take(unsafe { bytes(buf) }).map_err(ReadError::Stopped)?;
-        } else if buf.in_file() != 0 {
-            // SAFETY: a buffer in a file names it, open.
-            let descriptor = unsafe { (*buf.file).fd };
-            // SAFETY: the descriptor is open, and stays nginx's: `ManuallyDrop` does not close it.
-            let file = ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) });
-            let offset =
-                |position| u64::try_from(position).map_err(|_| ReadError::Io(io::ErrorKind::InvalidData.into()));
-            read_file(&file, offset(buf.file_pos)?, offset(buf.file_last)?, &mut take)?;
-        } else if buf.last_buf() == 0 && buf.flush() == 0 && buf.sync() == 0 {
-            // A buffer that holds bytes in no way known here: they can't be hashed, so they can't be vouched for.
-            return Err(ReadError::Io(io::ErrorKind::Unsupported.into()));
+            Bytes::Memory => take(unsafe { bytes(buf) }).map_err(ReadError::Stopped)?,
+            Bytes::File => {
+                // SAFETY: a buffer in a file names it, open.
+                let file = unsafe { buf.file.as_ref() }.ok_or(ReadError::Io(io::ErrorKind::NotFound.into()))?;
+                // SAFETY: the descriptor is open, and stays nginx's: `ManuallyDrop` does not close it.
+                let file = ManuallyDrop::new(unsafe { File::from_raw_fd(file.fd) });
+                let offset =
+                    |position| u64::try_from(position).map_err(|_| ReadError::Io(io::ErrorKind::InvalidData.into()));
+                read_file(&file, offset(buf.file_pos)?, offset(buf.file_last)?, &mut take)?;
+            }
+            Bytes::None => {}
+            // What can't be hashed can't be vouched for.
+            Bytes::Unknown => return Err(ReadError::Io(io::ErrorKind::Unsupported.into())),
         }
     }
     Ok(())

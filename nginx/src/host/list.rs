@@ -2,6 +2,9 @@
 //! so none is ever moved: an element is taken out by ending its part before it and beginning another after it.
 //!
 //! Nginx's own loops expect every part but the first to hold something.
+//!
+//! A request without a head (HTTP/0.9, a line that nginx could not read) has a list that nginx did not make: all zero,
+//! which reads as an empty one, but has no last part to add to.
 
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
@@ -9,12 +12,15 @@ use core::slice;
 
 use ngx::allocator::{self, AllocError, Allocator};
 use ngx::core::Pool;
-use ngx::ffi::{ngx_list_part_t, ngx_list_t, ngx_table_elt_t};
+use ngx::ffi::{NGX_OK, ngx_int_t, ngx_list_init, ngx_list_part_t, ngx_list_t, ngx_table_elt_t};
+
+/// The room of the first part, as nginx makes it for a request's head.
+const ROOM: usize = 20;
 
 /// The elements of a list.
 ///
 /// # Safety
-/// `list` is a list of `ngx_table_elt_t`, and stays as it is meanwhile.
+/// `list` is a list of `ngx_table_elt_t`, or all zero, and stays as it is meanwhile.
 pub(super) unsafe fn elements(list: &ngx_list_t) -> impl Iterator<Item = &ngx_table_elt_t> {
     // SAFETY: parts are nginx's, and the last one's `next` is null.
     let parts = core::iter::successors(Some(&list.part), |part| unsafe { part.next.as_ref() });
@@ -31,10 +37,21 @@ pub(crate) struct HeaderList {
 }
 
 impl HeaderList {
+    /// A list that nginx has not made yet is made here.
+    ///
     /// # Safety
-    /// `list` is a list of `ngx_table_elt_t` that belongs to `pool`; both outlive the value.
-    pub(crate) unsafe fn from_raw(list: NonNull<ngx_list_t>, pool: Pool) -> Self {
-        Self { list, pool }
+    /// `list` is a list of `ngx_table_elt_t` that belongs to `pool`, or all zero; both outlive the value.
+    pub(crate) unsafe fn from_raw(list: NonNull<ngx_list_t>, pool: Pool) -> Result<Self, AllocError> {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if (*list.as_ptr()).last.is_null()
+                && ngx_list_init(list.as_ptr(), pool.as_ptr(), ROOM, size_of::<ngx_table_elt_t>())
+                    != NGX_OK as ngx_int_t
+            {
+                return Err(AllocError);
+            }
+        }
+        Ok(Self { list, pool })
     }
 
     /// Takes out every element that `goes` names, and adds `fresh`, which is not empty, in a part of its own.
@@ -101,7 +118,7 @@ impl HeaderList {
         }
         let part = ngx_list_part_t { elts: elements.as_ptr().cast(), nelts: filled, next: ptr::null_mut() };
         let part = allocator::allocate(part, &self.pool)?;
-        // SAFETY: the last part is the list's.
+        // SAFETY: a list that was made has a last part.
         unsafe { (*list.last).next = part.as_ptr() };
         list.last = part.as_ptr();
         // The room of the last part, and of those that nginx adds after it.

@@ -3,10 +3,12 @@
 //!
 //! The crate `ngx` does most of it. What is here adds to it, or replaces what it can't do safely; then it says why.
 
+pub(crate) mod bits;
 pub(crate) mod body;
 mod certificate;
 pub(crate) mod conf;
 pub(crate) mod headers;
+mod layout;
 mod list;
 pub(crate) mod pool;
 pub(crate) mod reply;

@@ -7,6 +7,7 @@ use ngx::core::{Buffer, Status};
 use ngx::ffi::{ngx_chain_t, ngx_http_discard_request_body, ngx_http_output_filter, ngx_http_send_header};
 use ngx::http::HTTPStatus;
 
+use super::bits;
 use super::headers::{self, Name};
 use super::request::Request;
 
@@ -54,7 +55,7 @@ impl<'r> Request<'r> {
     pub(crate) fn discard_body(self) -> Status {
         // SAFETY: the request is valid.
         unsafe {
-            (*self.as_ptr()).set_expect_tested(1);
+            bits::set_expect_tested(self.as_ptr());
             Status(ngx_http_discard_request_body(self.as_ptr()))
         }
     }
@@ -62,7 +63,7 @@ impl<'r> Request<'r> {
     /// As nginx does for an error of this kind, ends the connection with this answer.
     pub(crate) fn end_connection(self) {
         // SAFETY: the request is valid.
-        unsafe { (*self.as_ptr()).set_keepalive(0) };
+        unsafe { bits::end_keepalive(self.as_ptr()) };
     }
 
     /// Sends a whole answer and returns nginx's result, to finalize the request with.
@@ -76,7 +77,8 @@ impl<'r> Request<'r> {
         self.describe_body(answer);
         // SAFETY: as above.
         let sent = Status(unsafe { ngx_http_send_header(self.as_ptr()) });
-        if sent == Status::NGX_ERROR || sent > Status::NGX_OK || self.view().header_only() {
+        // SAFETY: as above.
+        if sent == Status::NGX_ERROR || sent > Status::NGX_OK || unsafe { bits::header_only(self.as_ptr()) } {
             return sent;
         }
         match self.last_link(answer.body) {
@@ -89,8 +91,8 @@ impl<'r> Request<'r> {
     /// A chain of one buffer, the answer's last.
     pub(crate) fn last_link(self, body: &str) -> Result<*mut ngx_chain_t, AllocError> {
         let mut buf = self.pool().create_buffer_from_str(body).ok_or(AllocError)?;
-        buf.set_last_buf(self.is_main());
-        buf.set_last_in_chain(true);
+        // SAFETY: the buffer was made just now.
+        unsafe { bits::set_last(buf.as_ngx_buf_mut(), self.is_main()) };
         let link = ngx_chain_t { buf: buf.as_ngx_buf_mut(), next: ptr::null_mut() };
         allocator::allocate(link, &self.pool()).map(|link| link.as_ptr())
     }

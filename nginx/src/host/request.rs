@@ -13,6 +13,7 @@ use ngx::ffi::{
 use ngx::http::{HttpModuleLocationConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
 
+use super::bits;
 use super::body::{self, ReadError};
 use super::headers::{self, Name};
 use super::list::HeaderList;
@@ -96,7 +97,7 @@ impl<'r> Request<'r> {
         unsafe { headers::values(&(*self.as_ptr()).headers_in.headers, lower_case) }
     }
 
-    /// Replaces the identity headers, as [`headers::replace_identity`] says.
+    /// Replaces the identity headers, as [`headers::replace_identity`] says; a request without a head gets one.
     pub(crate) fn replace_identity_headers<const N: usize>(
         self,
         names: &[Name; N],
@@ -105,7 +106,7 @@ impl<'r> Request<'r> {
         // SAFETY: the list is the request's, and belongs to its pool.
         let list = unsafe {
             let list = NonNull::from(&mut (*self.as_ptr()).headers_in.headers);
-            HeaderList::from_raw(list, self.pool())
+            HeaderList::from_raw(list, self.pool())?
         };
         headers::replace_identity(&list, &self.pool(), names, values)
     }
@@ -177,7 +178,8 @@ impl<'r> Request<'r> {
     pub(crate) fn has_error_page(self, status: u16) -> bool {
         let request = self.view();
         let Some(core) = NgxHttpCoreModule::location_conf(request) else { return false };
-        if request.as_ref().error_page() != 0 || request.as_ref().uri_changes() == 0 {
+        // SAFETY: the request is valid.
+        if !unsafe { bits::follows_error_page(self.as_ptr()) } {
             return false;
         }
         // SAFETY: the array is the core's, of its pages.

@@ -10,6 +10,10 @@ const ENVOY: &str = "1.40";
 /// Names the version of Envoy to run: `1.36.4` is the one that `cargo xtask` put into `target/tools/envoy-1.36.4`.
 const ENVOY_VARIABLE: &str = "SECURE_CALLBACKS_ENVOY";
 
+/// Names a suite of Debian's whose nginx, which `cargo xtask` put into `target/tools/nginx-SUITE`, is run instead of the
+/// newer of the two.
+const NGINX_VARIABLE: &str = "SECURE_CALLBACKS_NGINX";
+
 /// A proxy and its version: what the suites run every row against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProxyKind {
@@ -17,7 +21,7 @@ pub enum ProxyKind {
     Envoy,
     /// Debian's own nginx, 1.22.1.
     NginxDebian,
-    /// nginx 1.28.3, from `target/tools`.
+    /// nginx 1.28.3, from `target/tools`, or that of the suite that `SECURE_CALLBACKS_NGINX` names.
     NginxStable,
 }
 
@@ -33,7 +37,7 @@ impl ProxyKind {
         match self {
             Self::Envoy => envoy_name(),
             Self::NginxDebian => "nginx-1.22.1",
-            Self::NginxStable => "nginx-1.28.3",
+            Self::NginxStable => newer_nginx_name(),
         }
     }
 
@@ -42,7 +46,7 @@ impl ProxyKind {
         match self {
             Self::Envoy => other_envoy().map_or_else(|| format!("/{ENVOY}."), |version| format!("/{version}/")),
             Self::NginxDebian => "nginx/1.22.1".into(),
-            Self::NginxStable => "nginx/1.28.3".into(),
+            Self::NginxStable => newer_nginx_name().replace("nginx-", "nginx/"),
         }
     }
 
@@ -61,6 +65,29 @@ fn other_envoy() -> Option<String> {
 fn envoy_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| format!("envoy-{}", other_envoy().as_deref().unwrap_or(ENVOY)))
+}
+
+/// The suite whose nginx is asked for, where that is not the one that is compiled here.
+fn other_nginx() -> Option<String> {
+    std::env::var(NGINX_VARIABLE).ok().filter(|suite| !suite.is_empty())
+}
+
+fn newer_nginx() -> PathBuf {
+    let tools = target().join("tools");
+    other_nginx()
+        .map_or_else(|| tools.join("nginx-1.28.3/sbin/nginx"), |suite| tools.join(format!("nginx-{suite}/nginx")))
+}
+
+/// The version of a suite's nginx is what that says: it moves.
+fn newer_nginx_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let Some(suite) = other_nginx() else { return "nginx-1.28.3".into() };
+        let said = Command::new(newer_nginx()).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let version = said.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
+        format!("nginx-{}", version.unwrap_or(&suite))
+    })
 }
 
 /// The repository's root.
@@ -93,7 +120,7 @@ pub fn program(kind: ProxyKind) -> Result<PathBuf> {
             (target().join("tools").join(home).join("bin/envoy"), "--version")
         }
         ProxyKind::NginxDebian => (PathBuf::from("/usr/sbin/nginx"), "-v"),
-        ProxyKind::NginxStable => (target().join("tools/nginx-1.28.3/sbin/nginx"), "-v"),
+        ProxyKind::NginxStable => (newer_nginx(), "-v"),
     };
     let output = Command::new(&path).arg(version_flag).output();
     let output =

@@ -65,8 +65,10 @@ impl Report {
                 self.missing.push((part, problem));
             }
         }
-        let outcome = match self.missing.first() {
-            None => Outcome::Passed,
+        let failed = || self.missing.iter().map(|(part, _)| *part);
+        let hard = self.missing.iter().find(|(part, _)| !setup::may_be_missing(*part, failed()));
+        let outcome = match hard {
+            None => self.missing.first().map_or(Outcome::Passed, |(_, problem)| Outcome::Skipped(problem.clone())),
             Some((_, problem)) if env::var_os(ALLOW_SKIP).is_some() => Outcome::Skipped(problem.clone()),
             Some((_, problem)) => Outcome::Failed(reason(problem)),
         };

@@ -20,6 +20,7 @@ mod envoy;
 mod envoy_own_answers;
 mod envoy_unfinished;
 mod envoy_upgrade;
+mod headless;
 mod nginx;
 mod nginx_names;
 mod nginx_redirects;
@@ -59,6 +60,7 @@ fn main() {
             ProxyKind::NginxDebian | ProxyKind::NginxStable => {
                 nginx::add(&stage, &mut tests);
                 nginx_names::add(kind, &mut tests);
+                headless::add(&stage, &mut tests);
                 nginx_redirects::add(&stage, &mut tests);
             }
         }
