@@ -7,9 +7,9 @@ use core::ptr::{self, NonNull};
 use ngx::allocator::AllocError;
 use ngx::core::{NgxStr, Pool, Status};
 use ngx::ffi::{
-    NGX_HTTP_SPECIAL_RESPONSE, ngx_http_core_content_phase, ngx_http_core_run_phases, ngx_http_err_page_t,
-    ngx_http_finalize_request, ngx_http_phase_handler_t, ngx_http_read_client_request_body, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_int_t,
+    NGX_HTTP_PUT, NGX_HTTP_SPECIAL_RESPONSE, ngx_http_core_content_phase, ngx_http_core_run_phases,
+    ngx_http_err_page_t, ngx_http_finalize_request, ngx_http_phase_handler_t, ngx_http_read_client_request_body,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t,
 };
 use ngx::http::{HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
@@ -117,6 +117,10 @@ impl<'r> Request<'r> {
     /// Asks nginx for the whole body; `then` is called when it is there, perhaps before this returns. The answer is for
     /// the phase's handler to return.
     pub(crate) fn read_body(self, then: unsafe extern "C" fn(*mut ngx_http_request_t)) -> Status {
+        if self.method() == NGX_HTTP_PUT as usize {
+            // A handler of PUT takes the file that it is read into, and renames it.
+            self.read_body_into_file();
+        }
         // SAFETY: the request is valid, and `then` is a handler of nginx's kind.
         let result = unsafe { ngx_http_read_client_request_body(self.as_ptr(), Some(then)) };
         if result >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
@@ -124,6 +128,19 @@ impl<'r> Request<'r> {
         }
         self.finalize(Status::NGX_DONE);
         Status::NGX_DONE
+    }
+
+    /// Has nginx read the body into a file, which goes with the request unless somebody takes it: as its own handler of
+    /// PUT asks for it, and could not any more once the body is read.
+    fn read_body_into_file(self) {
+        // SAFETY: the request is valid.
+        unsafe {
+            (*self.as_ptr()).set_request_body_in_file_only(1);
+            (*self.as_ptr()).set_request_body_in_persistent_file(1);
+            (*self.as_ptr()).set_request_body_in_clean_file(1);
+            // Nobody is told of it, as of a body that is too large for memory.
+            (*self.as_ptr()).set_request_body_file_log_level(0);
+        }
     }
 
     /// Gives the bytes of the body that was read to `take`.

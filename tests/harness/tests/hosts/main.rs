@@ -20,6 +20,7 @@ mod envoy_own_answers;
 mod envoy_unfinished;
 mod envoy_upgrade;
 mod nginx;
+mod nginx_dav;
 mod nginx_redirects;
 mod secrecy;
 
@@ -53,6 +54,7 @@ fn main() {
             }
             ProxyKind::NginxDebian | ProxyKind::NginxStable => {
                 nginx::add(&stage, &mut tests);
+                nginx_dav::add(&stage, &mut tests);
                 nginx_redirects::add(&stage, &mut tests);
             }
         }
