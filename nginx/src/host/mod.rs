@@ -6,6 +6,7 @@
 pub(crate) mod body;
 mod certificate;
 pub(crate) mod conf;
+pub(crate) mod cycle;
 pub(crate) mod headers;
 mod list;
 pub(crate) mod pool;

@@ -21,6 +21,7 @@ mod envoy_unfinished;
 mod envoy_upgrade;
 mod nginx;
 mod nginx_dav;
+mod nginx_error_log;
 mod nginx_redirects;
 mod secrecy;
 
@@ -55,6 +56,7 @@ fn main() {
             ProxyKind::NginxDebian | ProxyKind::NginxStable => {
                 nginx::add(&stage, &mut tests);
                 nginx_dav::add(&stage, &mut tests);
+                nginx_error_log::add(&stage, &mut tests);
                 nginx_redirects::add(&stage, &mut tests);
             }
         }
