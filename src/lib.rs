@@ -7,7 +7,8 @@
 //! 2. [`verifier`]: the one order of checks, from the head ([`Verifier::start`]) over the body ([`Pending`]) to the
 //!    reservation ([`Authentic`]).
 //! 3. [`verdict`]: the one table of codes and statuses, and the [`Verified`] that forwarding needs.
-//! 4. [`settlement`](settlement()): what the answer means for the callback that was forwarded.
+//! 4. [`settlement`](settlement()): what the answer means for the callback that was forwarded;
+//!    [`FinalStatus`]: which answer it is, where interim ones go before it.
 //! 5. [`reply`] and [`identity`]: what the caller and the application see.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ extern crate alloc;
 pub mod certificate;
 pub mod fault;
 pub mod identity;
+mod interim;
 mod payload;
 pub mod policy;
 pub mod replay;
@@ -30,6 +32,7 @@ pub mod verifier;
 
 pub use certificate::{Approved, CertificateState, Connection, Fingerprint};
 pub use identity::Identity;
+pub use interim::FinalStatus;
 pub use policy::{Policy, PolicyConfig, PolicyError};
 pub use replay::{Answer, ReplayStore, Reservation};
 pub use reply::Reply;

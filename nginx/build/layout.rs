@@ -20,11 +20,12 @@ const TOUCHED: &[(&str, &str)] = &[
     ("ngx_conf_file_t", "file line"),
     ("ngx_conf_t", "args cycle pool conf_file log ctx handler handler_conf"),
     ("ngx_connection_t", "log pool ssl addr_text"),
-    ("ngx_cycle_t", "conf_prefix shared_memory"),
+    ("ngx_cycle_t", "conf_ctx conf_prefix log old_cycle shared_memory"),
     ("ngx_file_t", "fd name"),
     ("ngx_http_conf_ctx_t", "main_conf srv_conf loc_conf"),
-    ("ngx_http_core_loc_conf_t", "name handler satisfy error_pages"),
-    ("ngx_http_core_main_conf_t", "phases"),
+    ("ngx_http_connection_t", "ssl_servername"),
+    ("ngx_http_core_loc_conf_t", "name handler satisfy error_log error_pages"),
+    ("ngx_http_core_main_conf_t", "phases phase_engine"),
     ("ngx_http_err_page_t", "status"),
     ("ngx_http_headers_in_t", "headers content_length_n"),
     (
@@ -36,14 +37,19 @@ const TOUCHED: &[(&str, &str)] = &[
         "preconfiguration postconfiguration create_main_conf init_main_conf create_srv_conf merge_srv_conf \
          create_loc_conf merge_loc_conf",
     ),
+    ("ngx_http_phase_engine_t", "handlers"),
+    ("ngx_http_phase_handler_t", "checker"),
     ("ngx_http_phase_t", "handlers"),
     (
         "ngx_http_request_t",
-        "connection main_conf srv_conf loc_conf write_event_handler upstream_states pool headers_in headers_out \
-         request_body method main err_status",
+        "connection http_connection main_conf srv_conf loc_conf write_event_handler upstream upstream_states pool \
+         headers_in headers_out request_body method main phase_handler err_status",
     ),
     ("ngx_http_request_body_t", "bufs"),
+    ("ngx_http_ssl_srv_conf_t", "verify verify_depth client_certificate trusted_certificate crl ocsp ocsp_responder"),
+    ("ngx_http_upstream_headers_in_t", "status_n"),
     ("ngx_http_upstream_state_t", "status"),
+    ("ngx_http_upstream_t", "headers_in"),
     ("ngx_http_variable_t", "get_handler data"),
     ("ngx_list_part_t", "elts nelts next"),
     ("ngx_list_t", "last part size nalloc pool"),

@@ -13,11 +13,13 @@ use secure_callbacks::policy::{Line, names};
 use secure_callbacks::{PolicyConfig, PolicyError, Verifier};
 
 use crate::host::conf::{Complained, Conf, Place, Words};
+use crate::host::cycle::ErrorLog;
 use crate::host::zone::Owner;
 use crate::host::zone::counters::Counters;
 use crate::policy::ActivePolicy;
 use crate::replay::Tables;
 use crate::secrets::MasterProcess;
+use crate::silence::{Location, Protected};
 
 /// The name that switches the checks off, and that no policy can have.
 const OFF: &str = "off";
@@ -26,6 +28,7 @@ const OFF: &str = "off";
 #[derive(Debug, Default)]
 pub(crate) struct MainConf {
     pub(crate) policies: Vec<Rc<ActivePolicy>>,
+    pub(crate) protected: Protected,
 }
 
 /// What is configured for a location, or for what it inherits from.
@@ -153,6 +156,12 @@ impl LocationConf {
         policy.mark_used();
         self.policy = Some(Rc::clone(policy));
         Ok(())
+    }
+
+    /// The location as one that is protected, if it is.
+    pub(crate) fn protected(&self, name: &str, log: ErrorLog) -> Option<Location> {
+        let Setting { name: policy, place } = self.setting.as_ref().filter(|_| self.policy.is_some())?;
+        Some(Location { name: name.into(), policy: policy.clone(), place: place.clone(), log })
     }
 
     /// Warns that another module's consent lets a request past the checks.

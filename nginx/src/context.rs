@@ -8,7 +8,7 @@ use core::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use ngx::allocator::AllocError;
-use secure_callbacks::{Clearance, Identity, Pending, Reply, Reservation};
+use secure_callbacks::{Clearance, FinalStatus, Identity, Pending, Reply, Reservation};
 
 use crate::host::request::Request;
 use crate::policy::ActivePolicy;
@@ -25,6 +25,12 @@ pub(crate) struct Context {
     concluded: OnceCell<Concluded>,
     /// Still to be settled by the upstream's answer.
     pub(crate) reservation: Cell<Option<Reservation>>,
+    /// An interim answer has passed, and the final one is looked for behind it.
+    pub(crate) interim: Cell<Option<FinalStatus>>,
+    /// The method that the callback came by, as nginx numbers it.
+    pub(crate) method: usize,
+    /// Whether an error has led it on since, with a status that stays whatever is answered.
+    pub(crate) after_error: Cell<bool>,
     /// Whether the refusal's head has been added to the answer.
     pub(crate) head_added: Cell<bool>,
     /// Whether nginx's own page is to be replaced by the refusal: the body grew too large while nginx read it.
@@ -76,6 +82,9 @@ impl Context {
             received: Cell::new(0),
             concluded: OnceCell::new(),
             reservation: Cell::new(None),
+            interim: Cell::new(None),
+            method: request.method(),
+            after_error: Cell::new(false),
             head_added: Cell::new(false),
             replaces_page: Cell::new(false),
         })
@@ -93,6 +102,14 @@ impl Context {
 
     pub(crate) fn policy(&self) -> &ActivePolicy {
         &self.policy
+    }
+
+    /// Whether the answer is still to say what becomes of the callback.
+    pub(crate) fn has_reservation(&self) -> bool {
+        let reservation = self.reservation.take();
+        let has = reservation.is_some();
+        self.reservation.set(reservation);
+        has
     }
 
     pub(crate) fn concluded(&self) -> Option<&Concluded> {

@@ -4,7 +4,8 @@
 //! in this order:
 //!
 //! 1. `module` and `hooks`: what nginx loads and calls. A panic ends at a hook, as a 500 and a log line.
-//! 2. `conf`, `policy` and `replay`: the directives, and a policy with its share of the shared memory.
+//! 2. `conf`, `policy` and `replay`: the directives, and a policy with its share of the shared memory. `silence`: what
+//!    the configuration would hide.
 //! 3. `access`, `context`, `settle`: the life of a callback.
 //! 4. `variables` and `metrics`: what the operator sees.
 //! 5. `host`: what the crate `ngx` lacks to put nginx's own structures behind safe functions. `unsafe` is there, in
@@ -21,4 +22,5 @@ mod policy;
 mod replay;
 mod secrets;
 mod settle;
+mod silence;
 mod variables;

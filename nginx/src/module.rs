@@ -74,6 +74,7 @@ pub(crate) static mut ngx_http_secure_callbacks_module: ngx_module_t = ngx_modul
     ctx: (&raw const CHECK).cast_mut().cast(),
     commands: (&raw mut DIRECTIVES).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_module: Some(configuration::init_module),
     ..ngx_module_t::default()
 };
 

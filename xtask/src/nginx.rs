@@ -14,13 +14,14 @@ pub(crate) const BUILT_VERSION: &str = "1.28.3";
 pub(crate) const SYSTEM_SOURCE: &str = "/usr/share/nginx/src";
 
 /// What a proxy for callbacks plausibly has. `--with-compat` makes the module's signature independent of the rest.
-const CONFIGURE_FLAGS: [&str; 7] = [
+const CONFIGURE_FLAGS: [&str; 8] = [
     "--with-compat",
     "--with-threads",
     "--with-http_ssl_module",
     "--with-http_v2_module",
     "--with-http_realip_module",
     "--with-http_auth_request_module",
+    "--with-http_dav_module",
     "--with-http_stub_status_module",
 ];
 

@@ -7,8 +7,8 @@ use std::panic::catch_unwind;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK, NgxStr, Status};
 use ngx::ffi::{
-    NGX_HTTP_SATISFY_ANY, NGX_HTTP_VAR_NOCACHEABLE, ngx_array_push, ngx_command_t, ngx_conf_t, ngx_http_add_variable,
-    ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_int_t, ngx_module_t,
+    NGX_HTTP_SATISFY_ANY, NGX_HTTP_VAR_NOCACHEABLE, ngx_array_push, ngx_command_t, ngx_conf_t, ngx_cycle_t,
+    ngx_http_add_variable, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_int_t, ngx_module_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, Merge, NgxHttpCoreModule};
 
@@ -16,6 +16,7 @@ use super::request::{check, get_variable, serve_metrics};
 use crate::conf::{LocationConf, MainConf};
 use crate::host::bits::has_no_name;
 use crate::host::conf::Conf;
+use crate::host::cycle::{Cycle, ErrorLog};
 use crate::host::pool::Keep;
 use crate::module::ngx_http_secure_callbacks_module;
 use crate::variables::Variable;
@@ -66,10 +67,17 @@ impl HttpModule for Checks {
             location.find_policy(Self::main_conf(conf.view())?, conf).ok()?;
             // nginx's core is merged before this module.
             let core = NgxHttpCoreModule::location_conf(conf.view())?;
+            // SAFETY: the name is nginx's.
+            let name = unsafe { NgxStr::from_ngx_str(core.name) }.to_string_lossy();
+            // Without a name it is a server, or all of them, for what they have no location for.
+            if let Some(log) = ErrorLog::of(core).filter(|_| !name.is_empty())
+                && let Some(protected) = location.protected(&name, log)
+            {
+                Self::main_conf_mut(conf.view())?.protected.add(protected);
+            }
             // Blocks without a name of their own (`if`, `limit_except`) belong to a location that has warned.
             if core.satisfy == NGX_HTTP_SATISFY_ANY as usize && !has_no_name(core) {
-                // SAFETY: the name is nginx's.
-                location.warn_of_satisfy_any(conf, &unsafe { NgxStr::from_ngx_str(core.name) }.to_string_lossy());
+                location.warn_of_satisfy_any(conf, &name);
             }
             Some(())
         }))
@@ -96,6 +104,19 @@ fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: nginx hands on the configuration it reads.
     let conf = unsafe { Conf::from_raw(cf) };
     conf.and_then(|conf| conf.pool().keep(T::default()).ok()).map_or(ptr::null_mut(), |made| made.as_ptr().cast())
+}
+
+/// The whole configuration is read, and about to be in force; `nginx -t` comes here too.
+pub(crate) unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: nginx hands on the configuration that it has read.
+    let cycle = unsafe { Cycle::from_raw(cycle) };
+    // What is only said may fail without a word.
+    let _ = catch_unwind(|| {
+        let cycle = cycle?;
+        Checks::main_conf(cycle.http()?)?.protected.warn_of_silence(cycle);
+        Some(())
+    });
+    Status::NGX_OK.into()
 }
 
 pub(crate) unsafe extern "C" fn set_policy(cf: *mut ngx_conf_t, _: *mut ngx_command_t, _: *mut c_void) -> *mut c_char {

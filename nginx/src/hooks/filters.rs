@@ -1,5 +1,6 @@
 //! What nginx calls as bytes pass: the request's body on its way in, the answer's head and body on their way out.
 
+use core::convert::Infallible;
 use core::ptr;
 
 use ngx::core::Status;
@@ -96,12 +97,19 @@ unsafe extern "C" fn filter_header(r: *mut ngx_http_request_t) -> ngx_int_t {
 unsafe extern "C" fn filter_body(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx hands on the request it handles.
     let ours = unsafe { Request::from_raw(r) }.filter(|request| request.is_main()).map(|request| {
-        guarded(request, |request| match replacing(request) {
-            Some((context, reply)) => {
-                context.replaces_page.set(false);
-                request.last_link(access::answer(reply).body).ok()
+        guarded(request, |request| {
+            if settle::awaits_final(request) {
+                // A body that can't be read shows no final answer: the callback counts as unanswered.
+                // SAFETY: nginx hands on the chain of what passes.
+                let _ = unsafe { body::read(chain, |bytes| Ok::<(), Infallible>(settle::body_passes(request, bytes))) };
             }
-            None => Some(chain),
+            match replacing(request) {
+                Some((context, reply)) => {
+                    context.replaces_page.set(false);
+                    request.last_link(access::answer(reply).body).ok()
+                }
+                None => Some(chain),
+            }
         })
     });
     let chain = match ours {

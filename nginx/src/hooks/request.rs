@@ -16,6 +16,7 @@ use crate::host::reply::Answer;
 use crate::host::request::Request;
 use crate::metrics;
 use crate::policy::ActivePolicy;
+use crate::settle;
 use crate::variables::Variable;
 
 /// The policy of a request's location.
@@ -32,6 +33,9 @@ pub(super) fn context(request: Request<'_>) -> Option<&Context> {
 pub(super) unsafe extern "C" fn check(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx hands on the request it handles.
     let Some(request) = (unsafe { Request::from_raw(r) }) else { return FAILED.into() };
+    if guarded(request, settle::comes_by).is_none() {
+        return end(request, FAILED).into();
+    }
     let Some(policy) = policy(request) else { return Status::NGX_DECLINED.into() };
     let next = match guarded(request, |request| access::enter(request, policy)) {
         Some(Step::NoOpinion) => Status::NGX_DECLINED,

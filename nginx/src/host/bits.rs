@@ -11,6 +11,7 @@ unsafe extern "C" {
     fn secure_callbacks_follows_error_page(r: *const ngx_http_request_t) -> c_int;
     fn secure_callbacks_set_expect_tested(r: *mut ngx_http_request_t);
     fn secure_callbacks_end_keepalive(r: *mut ngx_http_request_t);
+    fn secure_callbacks_read_body_into_file(r: *mut ngx_http_request_t);
     fn secure_callbacks_buf_kind(b: *const ngx_buf_t) -> c_int;
     fn secure_callbacks_set_last(b: *mut ngx_buf_t, last: c_int);
     fn secure_callbacks_noname(conf: *const ngx_http_core_loc_conf_t) -> c_int;
@@ -84,6 +85,15 @@ pub(super) unsafe fn set_expect_tested(r: *mut ngx_http_request_t) {
 pub(super) unsafe fn end_keepalive(r: *mut ngx_http_request_t) {
     // SAFETY: as the caller vouches.
     unsafe { secure_callbacks_end_keepalive(r) };
+}
+
+/// Has nginx read the body into a file, which goes with the request unless a handler takes it.
+///
+/// # Safety
+/// As for [`header_only`].
+pub(super) unsafe fn read_body_into_file(r: *mut ngx_http_request_t) {
+    // SAFETY: as the caller vouches.
+    unsafe { secure_callbacks_read_body_into_file(r) };
 }
 
 /// Whether a block has no name of its own: `if` and `limit_except`.

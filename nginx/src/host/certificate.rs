@@ -19,6 +19,7 @@ use secure_callbacks::{CertificateState, Connection, Fingerprint};
 
 use super::pool::Keep;
 use super::request::Request;
+use super::validator;
 
 impl Connection for Request<'_> {
     fn source(&self) -> Option<IpAddr> {
@@ -26,7 +27,13 @@ impl Connection for Request<'_> {
     }
 
     fn certificate(&self) -> CertificateState {
-        Known::of(*self).map_or(CertificateState::Missing, |known| known.state)
+        match Known::of(*self) {
+            None => CertificateState::Missing,
+            Some(known) if known.state == CertificateState::Verified && !validator::is_the_requests_own(*self) => {
+                CertificateState::Unverified
+            }
+            Some(known) => known.state,
+        }
     }
 
     fn subject(&self) -> Option<Vec<u8>> {
@@ -45,14 +52,17 @@ impl Connection for Request<'_> {
 }
 
 impl<'r> Request<'r> {
-    /// The subject of the client's certificate (RFC 2253), if nginx has validated it; otherwise nothing.
+    /// The subject of the client's certificate (RFC 2253), if nginx has validated it for the request's server; otherwise
+    /// nothing.
     pub(crate) fn client_subject(self) -> &'r str {
-        Known::of(self).map_or("", |known| &known.subject)
+        let known = Known::of(self).filter(|known| !known.subject.is_empty() && validator::is_the_requests_own(self));
+        known.map_or("", |known| &known.subject)
     }
 }
 
 /// What is known of the certificate on a connection with TLS. It stays the same as long as the connection, which keeps
-/// it: to ask OpenSSL anew for each request would cost more than all other checks.
+/// it: to ask OpenSSL anew for each request would cost more than all other checks. For which servers it counts is asked
+/// anew: requests on one connection may be for several.
 struct Known {
     state: CertificateState,
     /// Of a validated certificate; otherwise empty.

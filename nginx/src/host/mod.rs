@@ -7,12 +7,14 @@ pub(crate) mod bits;
 pub(crate) mod body;
 mod certificate;
 pub(crate) mod conf;
+pub(crate) mod cycle;
 pub(crate) mod headers;
 mod layout;
 mod list;
 pub(crate) mod pool;
 pub(crate) mod reply;
 pub(crate) mod request;
+mod validator;
 pub(crate) mod zone;
 
 /// The time that nginx has cached for this turn of its event loop, in Unix seconds.

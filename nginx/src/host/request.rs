@@ -2,15 +2,16 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use ngx::allocator::AllocError;
 use ngx::core::{NgxStr, Pool, Status};
 use ngx::ffi::{
-    NGX_HTTP_SPECIAL_RESPONSE, ngx_http_core_run_phases, ngx_http_err_page_t, ngx_http_finalize_request,
-    ngx_http_read_client_request_body, ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t,
+    NGX_HTTP_PUT, NGX_HTTP_SPECIAL_RESPONSE, ngx_http_core_content_phase, ngx_http_core_run_phases,
+    ngx_http_err_page_t, ngx_http_finalize_request, ngx_http_phase_handler_t, ngx_http_read_client_request_body,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t,
 };
-use ngx::http::{HttpModuleLocationConf, NgxHttpCoreModule};
+use ngx::http::{HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
 
 use super::bits;
@@ -28,6 +29,9 @@ pub(crate) struct Request<'r> {
     raw: NonNull<ngx_http_request_t>,
     life: PhantomData<&'r ngx_http_request_t>,
 }
+
+/// What nginx calls for one entry of its phases.
+type Checker = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_http_phase_handler_t) -> ngx_int_t;
 
 impl<'r> Request<'r> {
     /// # Safety
@@ -114,6 +118,10 @@ impl<'r> Request<'r> {
     /// Asks nginx for the whole body; `then` is called when it is there, perhaps before this returns. The answer is for
     /// the phase's handler to return.
     pub(crate) fn read_body(self, then: unsafe extern "C" fn(*mut ngx_http_request_t)) -> Status {
+        if self.method() == NGX_HTTP_PUT as usize {
+            // A handler of PUT takes the file that it is read into, and renames it.
+            self.read_body_into_file();
+        }
         // SAFETY: the request is valid, and `then` is a handler of nginx's kind.
         let result = unsafe { ngx_http_read_client_request_body(self.as_ptr(), Some(then)) };
         if result >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
@@ -121,6 +129,13 @@ impl<'r> Request<'r> {
         }
         self.finalize(Status::NGX_DONE);
         Status::NGX_DONE
+    }
+
+    /// Has nginx read the body into a file, which goes with the request unless somebody takes it: as its own handler of
+    /// PUT asks for it, and could not any more once the body is read.
+    fn read_body_into_file(self) {
+        // SAFETY: the request is valid.
+        unsafe { bits::read_body_into_file(self.as_ptr()) };
     }
 
     /// Gives the bytes of the body that was read to `take`.
@@ -160,6 +175,30 @@ impl<'r> Request<'r> {
         u16::try_from(unsafe { (*self.as_ptr()).err_status }).unwrap_or(0)
     }
 
+    /// The method, as nginx numbers it. An `error_page` may have changed it.
+    pub(crate) fn method(self) -> usize {
+        // SAFETY: the request is valid.
+        unsafe { (*self.as_ptr()).method }
+    }
+
+    /// Whether the request has been at a handler that asks upstreams: the answer may still be from a cache.
+    pub(crate) fn has_upstream(self) -> bool {
+        // SAFETY: the request is valid.
+        unsafe { !(*self.as_ptr()).upstream.is_null() }
+    }
+
+    /// Whether it is a location's content handler that answers, or nginx for it: not a directive of an earlier phase.
+    pub(crate) fn is_in_content_phase(self) -> bool {
+        let Some(core) = NgxHttpCoreModule::main_conf(self.view()) else { return false };
+        // SAFETY: the request is valid. Nginx itself follows this index into this array, which is as long as the
+        // configuration; before the phases begin, the index is the first entry's.
+        let checker = unsafe {
+            let index = usize::try_from((*self.as_ptr()).phase_handler).unwrap_or(0);
+            core.phase_engine.handlers.add(index).as_ref().and_then(|handler| handler.checker)
+        };
+        checker.is_some_and(|checker| ptr::fn_addr_eq(checker, ngx_http_core_content_phase as Checker))
+    }
+
     /// What the upstream that was asked last answered; `None` if none was asked, or none answered.
     pub(crate) fn upstream_status(self) -> Option<u16> {
         // SAFETY: the request is valid, and the array holds states of upstreams.
@@ -171,6 +210,10 @@ impl<'r> Request<'r> {
         };
         // A redirect leaves an entry without a status between two upstreams.
         let status = states.iter().rev().map(|state| state.status).find(|status| *status != 0)?;
+        // From 1.29 on nginx passes early hints on apart, and the state keeps their status.
+        // SAFETY: the request is valid; its upstream is the one that was asked last.
+        let later = (100..200).contains(&status).then(|| unsafe { (*self.as_ptr()).upstream.as_ref() }).flatten();
+        let status = later.map(|upstream| upstream.headers_in.status_n).filter(|later| *later != 0).unwrap_or(status);
         u16::try_from(status).ok()
     }
 

@@ -29,6 +29,8 @@ pub const SERVER_NAME: &str = "localhost";
 pub struct Client {
     config: Arc<ClientConfig>,
     from: Option<IpAddr>,
+    name: &'static str,
+    is_named: bool,
 }
 
 impl Client {
@@ -45,7 +47,7 @@ impl Client {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
         };
-        Ok(Self { config: Arc::new(config), from: None })
+        Ok(Self { config: Arc::new(config), from: None, name: SERVER_NAME, is_named: true })
     }
 
     /// The same, sending from this address of the machine.
@@ -54,13 +56,21 @@ impl Client {
         Self { from: Some(address), ..self }
     }
 
+    /// The same, meaning the server `name`, which its certificate must carry; `is_named`: saying so in the handshake.
+    /// Sessions are shared with `self`.
+    #[must_use]
+    pub fn to(&self, name: &'static str, is_named: bool) -> Self {
+        Self { config: Arc::clone(&self.config), from: self.from, name, is_named }
+    }
+
     /// Opens a connection that speaks `protocol` (an ALPN name). In TLS 1.3 a server that refuses the certificate says
     /// so only when the connection is first read.
     pub async fn open(&self, address: SocketAddr, protocol: &[u8]) -> Result<Session> {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = vec![protocol.to_vec()];
+        config.enable_sni = self.is_named;
         let stream = connect(self.from, address).await?;
-        let handshake = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(SERVER_NAME)?, stream);
+        let handshake = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(self.name)?, stream);
         let handshake = tokio::time::timeout(PATIENCE, handshake).await;
         let stream = handshake.context("no TLS handshake in time")?.context("the TLS handshake")?;
         let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);

@@ -30,6 +30,9 @@ pub struct Answer {
     pub delay: Duration,
     /// Whether it goes out whole.
     pub delivery: Delivery,
+    /// Statuses of interim answers that go before it. The connection is closed after an answer with some: an older nginx
+    /// takes the first for the answer, and what follows for its body, which has no other end.
+    pub interim: Vec<u16>,
 }
 
 impl Answer {
@@ -42,6 +45,7 @@ impl Answer {
             body: b"answered by the application\n".to_vec(),
             delay: Duration::ZERO,
             delivery: Delivery::Whole,
+            interim: Vec::new(),
         }
     }
 
@@ -56,12 +60,27 @@ impl Answer {
     pub fn sent(self, delivery: Delivery) -> Self {
         Self { delivery, ..self }
     }
+
+    /// The same, behind interim answers.
+    #[must_use]
+    pub fn behind(self, interim: &[u16]) -> Self {
+        Self { interim: interim.to_vec(), ..self }
+    }
 }
+
+/// How long an interim answer is the latest.
+const BETWEEN: Duration = Duration::from_millis(30);
 
 /// Sends one answer, and calls `count` if there is someone to take its head; false when the connection is over.
 pub(super) async fn reply(stream: &mut TcpStream, answer: &Answer, count: impl FnOnce()) -> bool {
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
+    }
+    for status in &answer.interim {
+        if stream.write_all(format!("HTTP/1.1 {status} Interim\r\nX-Interim: yes\r\n\r\n").as_bytes()).await.is_err() {
+            return false;
+        }
+        tokio::time::sleep(BETWEEN).await;
     }
     let mut wire = format!("HTTP/1.1 {} Answered\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
     for (name, value) in &answer.headers {
@@ -71,7 +90,9 @@ pub(super) async fn reply(stream: &mut TcpStream, answer: &Answer, count: impl F
     let mut wire = wire.into_bytes();
     wire.extend_from_slice(&answer.body);
     match answer.delivery {
-        Delivery::Whole => begin(stream, count).await && stream.write_all(&wire).await.is_ok(),
+        Delivery::Whole => {
+            begin(stream, count).await && stream.write_all(&wire).await.is_ok() && answer.interim.is_empty()
+        }
         Delivery::Never => {
             // Until the proxy gives up; what it still sends is of no interest.
             let mut rest = [0; 4096];

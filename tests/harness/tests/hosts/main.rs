@@ -22,6 +22,8 @@ mod envoy_unfinished;
 mod envoy_upgrade;
 mod headless;
 mod nginx;
+mod nginx_dav;
+mod nginx_error_log;
 mod nginx_names;
 mod nginx_redirects;
 mod secrecy;
@@ -61,6 +63,8 @@ fn main() {
                 nginx::add(&stage, &mut tests);
                 nginx_names::add(kind, &mut tests);
                 headless::add(&stage, &mut tests);
+                nginx_dav::add(&stage, &mut tests);
+                nginx_error_log::add(&stage, &mut tests);
                 nginx_redirects::add(&stage, &mut tests);
             }
         }

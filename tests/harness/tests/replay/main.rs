@@ -16,10 +16,12 @@ mod callback;
 mod changes;
 mod copies;
 mod full;
+mod interim;
 mod lapse;
 mod load;
 mod measured;
 mod nginx;
+mod nginx_own;
 mod pour;
 mod scope;
 mod site;
@@ -38,7 +40,17 @@ fn main() {
     arguments.test_threads.get_or_insert(THREADS);
     let stages = ProxyKind::ALL.map(|kind| Arc::new(stage::Stage::new(kind)));
     // They start in this order: first those that sleep longest, last those that want the machine for themselves.
-    let groups = [lapse::add, answers::add, scope::add, nginx::add, full::add, changes::add, copies::add];
+    let groups = [
+        lapse::add,
+        answers::add,
+        scope::add,
+        nginx::add,
+        interim::add,
+        nginx_own::add,
+        full::add,
+        changes::add,
+        copies::add,
+    ];
     let groups = groups.iter().chain(&[load::add as fn(&Arc<stage::Stage>, &mut stage::Tests), measured::add]);
     let mut trials = Vec::new();
     for add in groups {

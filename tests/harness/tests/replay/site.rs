@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) policies: Vec<Value>,
     /// Further lines for every nginx server.
     pub(crate) nginx: &'static str,
+    /// Further lines for nginx, beside its servers.
+    pub(crate) nginx_http: &'static str,
     /// Where the application is to be, though nothing listens there yet.
     pub(crate) absent: Option<SocketAddr>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// One policy, and the application there from the start.
     pub(crate) fn of(policy: Value) -> Self {
-        Self { policies: vec![policy], nginx: "", absent: None }
+        Self { policies: vec![policy], nginx: "", nginx_http: "", absent: None }
     }
 }
 
@@ -56,7 +58,7 @@ pub(crate) struct Site {
     pub(crate) proxy: Proxy,
     pub(crate) upstream: Upstream,
     ports: Vec<Ports>,
-    nginx: &'static str,
+    nginx: [&'static str; 2],
 }
 
 const NAMES: [&str; 3] = ["first", "second", "third"];
@@ -77,7 +79,7 @@ impl Site {
             }
             let directory = Directory::new("replay")?;
             let proxy = if kind.is_nginx() {
-                let config = nginx_config(kind, &plan.policies, &ports, application, plan.nginx)?;
+                let config = nginx_config(kind, &plan.policies, &ports, application, [plan.nginx_http, plan.nginx])?;
                 Proxy::nginx(kind, directory, &config, &Vec::new()).await?
             } else {
                 std::fs::create_dir(discovered_in(&directory))?;
@@ -91,7 +93,7 @@ impl Site {
                 }
                 Proxy::envoy(directory, &listeners, &Vec::new()).await?
             };
-            Ok(Self { kind, proxy, upstream, ports, nginx: plan.nginx })
+            Ok(Self { kind, proxy, upstream, ports, nginx: [plan.nginx_http, plan.nginx] })
         })
     }
 
@@ -265,11 +267,12 @@ fn nginx_config(
     policies: &[Value],
     ports: &[Ports],
     application: SocketAddr,
-    more: &str,
+    [http_lines, more]: [&str; 2],
 ) -> Result<String> {
     // The second one has the same application as two servers.
     let mut http = nginx::upstream(application)
-        + &format!("    upstream twice {{ server {application} max_fails=0; server {application} max_fails=0; }}\n");
+        + &format!("    upstream twice {{ server {application} max_fails=0; server {application} max_fails=0; }}\n")
+        + http_lines;
     for (index, policy) in policies.iter().enumerate() {
         let name = NAMES[index];
         let listen = nginx::listen(kind, ports[index].http1, ports[index].http2);

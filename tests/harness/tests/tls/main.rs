@@ -16,6 +16,7 @@ mod cost;
 mod doors;
 mod people;
 mod rows;
+mod servers;
 mod sessions;
 mod site;
 mod sources;
@@ -66,6 +67,16 @@ fn add(stage: &Arc<Stage>, trials: &mut Vec<Trial>) {
         for (name, test) in sessions::TESTS {
             let name = format!("{name}::{label}");
             trials.push(trial(stage, &name, move |stage| wait(test(stage.site()?, version))));
+        }
+        if kind.is_nginx() {
+            for case in &servers::CASES {
+                let name = format!("servers_{}::{label}", case.name);
+                trials.push(trial(stage, &name, move |stage| wait(case.run(stage.kind, version))));
+            }
+            for (name, test) in servers::TESTS {
+                let name = format!("servers_{name}::{label}");
+                trials.push(trial(stage, &name, move |stage| wait(test(stage.kind, version))));
+            }
         }
     }
     for row in sources::rows().into_iter().filter(|row| row.is_for(kind)) {

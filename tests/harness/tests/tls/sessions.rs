@@ -5,11 +5,15 @@ use crate::site::{Site, client};
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::send::tls::Version;
 use secure_callbacks_harness::send::{http1, http2};
+use secure_callbacks_harness::tools::ProxyKind;
 use std::future::Future;
 use std::pin::Pin;
 
 /// A test of connections.
 pub(crate) type Test = for<'s> fn(&'s Site, Version) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 's>>;
+
+/// A test that starts proxies of its own.
+pub(crate) type KindTest = fn(ProxyKind, Version) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// All of them, by name.
 pub(crate) const TESTS: [(&str, Test); 6] = [

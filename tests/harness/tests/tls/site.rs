@@ -75,6 +75,11 @@ impl Site {
         Ok(Self { proxy, upstream, addresses })
     }
 
+    /// One that was started otherwise, with one door.
+    pub(crate) fn of(proxy: Proxy, upstream: Upstream, door: &'static str, address: SocketAddr) -> Self {
+        Self { proxy, upstream, addresses: BTreeMap::from([(door, (address, Asks::Optional))]) }
+    }
+
     /// Where the door is.
     pub(crate) fn address(&self, door: &str) -> Result<SocketAddr> {
         Ok(self.addresses.get(door).with_context(|| format!("no door {door:?}"))?.0)
