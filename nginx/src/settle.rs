@@ -39,8 +39,8 @@ pub(crate) fn awaits_final(request: Request<'_>) -> bool {
     Context::all(request).any(|context| context.interim.get().is_some())
 }
 
-/// Some of the answer's body passes.
-pub(crate) fn body_passes(request: Request<'_>, bytes: &[u8]) {
+/// Some of the answer's body passes. Whether the final answer is still to be found after it.
+pub(crate) fn body_passes(request: Request<'_>, bytes: &[u8]) -> bool {
     for context in Context::all(request) {
         if let Some(mut reading) = context.interim.take() {
             match reading.read(bytes) {
@@ -49,6 +49,7 @@ pub(crate) fn body_passes(request: Request<'_>, bytes: &[u8]) {
             }
         }
     }
+    awaits_final(request)
 }
 
 /// The request is over without an answer.

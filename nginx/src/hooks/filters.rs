@@ -1,6 +1,5 @@
 //! What nginx calls as bytes pass: the request's body on its way in, the answer's head and body on their way out.
 
-use core::convert::Infallible;
 use core::ptr;
 
 use ngx::core::Status;
@@ -99,9 +98,10 @@ unsafe extern "C" fn filter_body(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     let ours = unsafe { Request::from_raw(r) }.filter(|request| request.is_main()).map(|request| {
         guarded(request, |request| {
             if settle::awaits_final(request) {
+                let take = |bytes: &[u8]| if settle::body_passes(request, bytes) { Ok(()) } else { Err(()) };
                 // A body that can't be read shows no final answer: the callback counts as unanswered.
                 // SAFETY: nginx hands on the chain of what passes.
-                let _ = unsafe { body::read(chain, |bytes| Ok::<(), Infallible>(settle::body_passes(request, bytes))) };
+                let _ = unsafe { body::read(chain, take) };
             }
             match replacing(request) {
                 Some((context, reply)) => {
