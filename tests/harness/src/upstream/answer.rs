@@ -1,7 +1,25 @@
 //! What the upstream answers, and how it goes wrong when a test wants it to.
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// What holds answers back until a test opens it: however busy the machine, a callback is on its way for as long as the
+/// test wants it to be.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// Lets every answer go that waits behind it, and all later ones.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn opened(&self) {
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
 
 /// How an answer goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +46,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// How long to wait before it.
     pub delay: Duration,
+    /// What has to open before it.
+    pub gate: Option<Gate>,
     /// Whether it goes out whole.
     pub delivery: Delivery,
 }
@@ -41,6 +61,7 @@ impl Answer {
             headers: Vec::new(),
             body: b"answered by the application\n".to_vec(),
             delay: Duration::ZERO,
+            gate: None,
             delivery: Delivery::Whole,
         }
     }
@@ -49,6 +70,12 @@ impl Answer {
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
+    }
+
+    /// The same, but only once `gate` is open.
+    #[must_use]
+    pub fn behind(self, gate: &Gate) -> Self {
+        Self { gate: Some(gate.clone()), ..self }
     }
 
     /// The same, but sent so.
@@ -62,6 +89,9 @@ impl Answer {
 pub(super) async fn reply(stream: &mut TcpStream, answer: &Answer, count: impl FnOnce()) -> bool {
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
+    }
+    if let Some(gate) = &answer.gate {
+        gate.opened().await;
     }
     let mut wire = format!("HTTP/1.1 {} Answered\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
     for (name, value) in &answer.headers {

@@ -20,7 +20,7 @@ use secure_callbacks_harness::proxy::{self, Proxy};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, Message, Reply};
 use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_harness::upstream::{Answer, Gate, Upstream};
 use secure_callbacks_support::{Case, Expectation, Framing, Host, Rendered, Row, Vectors, load};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -124,13 +124,45 @@ impl Stage {
             }
             let rendered = row.render(now(), &id);
             self.remember_signature(&rendered);
-            self.once(running, row, &rendered, &case.expect, &id, steps + 1).await.context("first sending")?;
+            let mut sent = steps + 1;
+            if let Some(meanwhile) = &case.meanwhile {
+                self.meanwhile(running, row, &rendered, (&case.expect, meanwhile), &id, sent).await?;
+                sent += 1;
+            } else {
+                self.once(running, row, &rendered, &case.expect, &id, sent).await.context("first sending")?;
+            }
             if let Some(again) = &case.again {
-                self.once(running, row, &rendered, again, &id, steps + 2).await.context("second sending")?;
+                self.once(running, row, &rendered, again, &id, sent + 1).await.context("sent again")?;
             }
             Ok(())
         });
         outcome.with_context(|| format!("{} ({})\n{}", row.name, row.why, running.log_of(&id)))
+    }
+
+    /// Sends, and once more before the upstream has answered: that one's line comes first in the access log.
+    async fn meanwhile(
+        &self,
+        running: &Running,
+        row: &Row,
+        rendered: &Rendered,
+        (first, meanwhile): (&Expectation, &Expectation),
+        id: &str,
+        sending: usize,
+    ) -> Result<()> {
+        let gate = Gate::default();
+        running.upstream.script(id, [Answer::status(200).behind(&gate), Answer::status(200)]);
+        let before = running.upstream.deliveries(id);
+        let first = async { self.once(running, row, rendered, first, id, sending + 1).await.context("first sending") };
+        let second = async {
+            let arrived = running.upstream.arrives(id, before + 1).await;
+            let outcome = self.once(running, row, rendered, meanwhile, id, sending).await.context("sent meanwhile");
+            gate.open();
+            ensure!(arrived, "the first sending does not reach the upstream");
+            outcome
+        };
+        // What the first meets is no news where the second went wrong.
+        let (first, second) = tokio::join!(first, second);
+        second.and(first)
     }
 
     /// Sends once and checks all that can be seen; `sending` counts what went out under `id`, from 1.
@@ -147,14 +179,16 @@ impl Stage {
             return self.ended_by_nginx(running, row, rendered, id).await;
         }
         let expect = rendered.fill(expect);
-        let due = self.due(id, row, expect.forwarded());
+        let nth = self.due(id, row, expect.forwarded());
         let reply = running.send(row, rendered).await?;
+        // Another sending may have gone out since.
+        let due = self.due_now(id);
         ensure!(reply.status == expect.status, "status {} instead of {}: {reply:?}", reply.status, expect.status);
         check_reply(&reply, &expect)?;
         if expect.forwarded() {
             let requests = running.upstream.requests(id);
             ensure!(requests.len() == due, "{} requests at the upstream instead of {due}", requests.len());
-            check_forwarded(requests.last().context("no request")?, rendered, &expect)?;
+            check_forwarded(&requests[nth - 1], rendered, &expect)?;
         } else if row_exposes(&self.vectors, row) {
             let code = reply.code();
             ensure!(code == expect.code, "code {code:?} instead of {:?}: {}", expect.code, reply.text());
@@ -192,6 +226,10 @@ impl Stage {
         let due = sent.forwarded.entry(id.to_owned()).or_default();
         *due += usize::from(forwarded);
         *due
+    }
+
+    fn due_now(&self, id: &str) -> usize {
+        self.sent.lock().unwrap().forwarded.get(id).copied().unwrap_or(0)
     }
 
     fn remember_signature(&self, rendered: &Rendered) {
