@@ -125,29 +125,44 @@ impl Site {
         Ok(())
     }
 
-    /// The first policy refuses it as a replay, and the application gets nothing of it.
+    /// The first policy refuses it as a replay of what was taken, and the application gets nothing of it.
     pub(crate) fn refuses(&self, callback: &Callback) -> Result<()> {
+        self.holds_back(callback, 401, "replayed", None)
+    }
+
+    /// The first policy knows that it is on its way, and the application gets nothing of it. In Nginx the sender is to
+    /// try again; Envoy's sandbox can't tell it from what was taken.
+    pub(crate) fn is_on_its_way(&self, callback: &Callback) -> Result<()> {
+        if self.kind.is_nginx() {
+            self.holds_back(callback, 503, "replay_in_flight", Some("5"))
+        } else {
+            self.refuses(callback)
+        }
+    }
+
+    fn holds_back(&self, callback: &Callback, status: u16, code: &str, retry_after: Option<&str>) -> Result<()> {
         let before = self.upstream.deliveries(&callback.id);
         let reply = self.send(callback)?;
         ensure!(
-            reply.status == 401 && reply.code().as_deref() == Some("replayed"),
-            "not refused as a replay: {} {}",
+            reply.status == status && reply.code().as_deref() == Some(code),
+            "not {status} {code}: {} {}",
             reply.status,
             reply.text()
         );
+        let told = reply.headers.text("retry-after");
+        ensure!(told.as_deref() == retry_after, "Retry-After: {told:?} instead of {retry_after:?}");
         ensure!(self.upstream.deliveries(&callback.id) == before, "refused, but delivered");
         Ok(())
     }
 
     /// Waits until the application has received it `times`.
     pub(crate) fn arrives(&self, callback: &Callback, times: usize) -> Result<()> {
-        for _ in 0..250 {
-            if self.upstream.deliveries(&callback.id) >= times {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("{} deliveries, {times} awaited", self.upstream.deliveries(&callback.id))
+        ensure!(
+            wait(self.upstream.arrives(&callback.id, times)),
+            "{} deliveries, {times} awaited",
+            self.upstream.deliveries(&callback.id)
+        );
+        Ok(())
     }
 
     /// The gauge of remembered callbacks of a policy.
