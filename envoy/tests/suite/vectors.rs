@@ -3,14 +3,21 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use secure_callbacks_envoy::filter::Flow;
+use secure_callbacks_envoy::filter::{Filter, Flow};
 use secure_callbacks_envoy::protection::Protection;
 use secure_callbacks_support::{Expectation, Host, Rendered, load};
 
 use super::fake::{FakeEnvoy, Known, NOW, Shared};
 
-/// Goes through the callbacks that a request makes; the upstream answers 200.
-fn send(protection: &Rc<Protection>, shared: &Shared, request: &Rendered) -> (FakeEnvoy, Flow) {
+/// A request that has its verdict, and no answer yet.
+struct Begun {
+    envoy: FakeEnvoy,
+    flow: Flow,
+    filter: Filter<FakeEnvoy>,
+}
+
+/// Goes through the callbacks that a request makes.
+fn begin(protection: &Rc<Protection>, shared: &Shared, request: &Rendered) -> Begun {
     let envoy = FakeEnvoy::new(shared, &[]);
     *envoy.0.headers.borrow_mut() = head(request);
     *envoy.0.trailers.borrow_mut() = lower(&request.trailers);
@@ -30,12 +37,18 @@ fn send(protection: &Rc<Protection>, shared: &Shared, request: &Rendered) -> (Fa
             filter.request_body(body.len(), true)
         };
     }
-    if flow == Flow::Continue {
-        envoy.answers(200, "via_upstream");
-        filter.response_headers();
+    Begun { envoy, flow, filter }
+}
+
+impl Begun {
+    /// The upstream's 200, if it was asked, and the end.
+    fn end(mut self) {
+        if self.flow == Flow::Continue {
+            self.envoy.answers(200, "via_upstream");
+            self.filter.response_headers();
+        }
+        self.filter.done();
     }
-    filter.done();
-    (envoy, flow)
 }
 
 /// The head as Envoy shows it: names in lower case, several `authorization` as one, joined by a comma.
@@ -57,11 +70,11 @@ fn lower(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<u8>)> {
     fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect()
 }
 
-fn check(envoy: &FakeEnvoy, flow: Flow, expect: &Expectation, row: &str) {
+fn check(Begun { envoy, flow, .. }: &Begun, expect: &Expectation, row: &str) {
     let Some(code) = expect.code.as_deref() else { return };
     assert_eq!(envoy.counted(), [code], "{row}");
     assert_eq!(envoy.state("secure_callbacks_result").as_deref(), Some(code), "{row}");
-    assert_eq!(flow == Flow::Continue, expect.forwarded(), "{row}");
+    assert_eq!(*flow == Flow::Continue, expect.forwarded(), "{row}");
     if expect.forwarded() {
         assert!(envoy.replies().is_empty(), "{row}");
         let trailers = envoy.0.trailers.borrow();
@@ -103,13 +116,23 @@ fn every_row_comes_out_as_written() {
         let Ok(case) = row.expect_for(Host::Envoy) else { continue };
         let protection = &protections[row.policy.as_str()];
         for (request, expect) in row.render_before(NOW, &row.name) {
-            let (envoy, flow) = send(protection, &shared, &request);
-            check(&envoy, flow, &expect, &format!("{} before", row.name));
+            let sent = begin(protection, &shared, &request);
+            check(&sent, &expect, &format!("{} before", row.name));
+            sent.end();
         }
         let request = row.render(NOW, &row.name);
-        for (nth, expect) in [Some(&case.expect), case.again.as_ref()].into_iter().flatten().enumerate() {
-            let (envoy, flow) = send(protection, &shared, &request);
-            check(&envoy, flow, &request.fill(expect), &format!("{}, sending {nth}", row.name));
+        let first = begin(protection, &shared, &request);
+        check(&first, &request.fill(&case.expect), &row.name);
+        if let Some(expect) = &case.meanwhile {
+            let meanwhile = begin(protection, &shared, &request);
+            check(&meanwhile, &request.fill(expect), &format!("{} meanwhile", row.name));
+            meanwhile.end();
+        }
+        first.end();
+        if let Some(expect) = &case.again {
+            let again = begin(protection, &shared, &request);
+            check(&again, &request.fill(expect), &format!("{} again", row.name));
+            again.end();
         }
         run += 1;
     }

@@ -40,11 +40,11 @@ pub struct Order {
     pub per_second: u64,
     /// The behaviours asked of the application, in turn.
     pub behaviours: Vec<Behaviour>,
-    /// For how long a callback is sent again, in seconds from its first sending.
+    /// For how long a callback is sent again, in seconds from its first sending. At a 401 the sender gives up at once, as
+    /// Vonage may: whoever answers so to an event that was not taken has lost it.
     pub patience: u64,
-    /// For how long a callback is sent again after its first 401, in seconds. Vonage may give up at once; a sender that
-    /// goes on shows whether the proxy would ever let the callback through.
-    pub patience_after_401: u64,
+    /// Callbacks whose sender goes away while the application has them, and then sends them again.
+    pub leaving: usize,
     /// Callbacks whose sender vanishes in the middle of the body, and then sends them whole with the same token.
     pub vanishing: usize,
     /// Callbacks that come at one byte a second.
@@ -64,11 +64,18 @@ pub enum Kind {
     Genuine,
     /// Genuine, but its sender vanished in the middle of the first attempt.
     Vanishing,
+    /// Genuine, but its sender went away while the application had the first attempt.
+    Leaving,
     /// With a wrong secret, or another body.
     Forged,
     /// Never whole: one byte a second until the end.
     Crawling,
 }
+
+/// What an attempt says whose sender vanished on purpose.
+pub const VANISHED: &str = "vanished";
+/// What an attempt says whose sender left on purpose.
+pub const LEFT: &str = "left";
 
 /// One callback and its attempts.
 #[derive(Clone, Debug, Serialize, Deserialize)]

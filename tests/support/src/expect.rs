@@ -62,8 +62,24 @@ impl Expectation {
 pub struct Case {
     /// The outcome.
     pub expect: Expectation,
+    /// The outcome of the very same bytes sent once more while the first sending is at the upstream, which has not
+    /// answered yet.
+    pub meanwhile: Option<Expectation>,
     /// The outcome of the very same bytes sent once more, after the first reply has arrived.
     pub again: Option<Expectation>,
+}
+
+impl Case {
+    /// The outcomes of the row's own bytes, in the order in which their verdicts are given.
+    pub fn outcomes(&self) -> impl Iterator<Item = &Expectation> {
+        std::iter::once(&self.expect).chain(&self.meanwhile).chain(&self.again)
+    }
+
+    /// What is on its way to nobody can't be met there.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        let nowhere = self.meanwhile.is_some() && !self.expect.forwarded();
+        nowhere.then_some("meanwhile: the first sending is not forwarded")
+    }
 }
 
 /// Where a host legitimately differs, and why.
@@ -75,16 +91,23 @@ pub(crate) struct Difference {
     /// The reason for another outcome.
     pub(crate) why: Option<String>,
     pub(crate) expect: Option<Expectation>,
+    pub(crate) meanwhile: Option<Expectation>,
     pub(crate) again: Option<Expectation>,
 }
 
 impl Difference {
+    /// The other outcomes.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &Expectation> {
+        [&self.expect, &self.meanwhile, &self.again].into_iter().flatten()
+    }
+
     /// A difference without a reason is a hidden failure.
     pub(crate) fn problem(&self) -> Option<&'static str> {
-        match (&self.skip, &self.why, &self.expect) {
-            (Some(reason), None, None) if !reason.is_empty() && self.again.is_none() => None,
-            (None, Some(reason), Some(_)) if !reason.is_empty() => None,
-            _ => Some("hosts: give `skip` with a reason, or `why` and `expect`"),
+        let differs = self.outcomes().next().is_some();
+        match (&self.skip, &self.why) {
+            (Some(reason), None) if !reason.is_empty() && !differs => None,
+            (None, Some(reason)) if !reason.is_empty() && differs => None,
+            _ => Some("hosts: give `skip` with a reason, or `why` and what comes out"),
         }
     }
 }

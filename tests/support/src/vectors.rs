@@ -41,6 +41,8 @@ pub struct Row {
     pub request: Request,
     expect: Expectation,
     #[serde(default)]
+    meanwhile: Option<Expectation>,
+    #[serde(default)]
     again: Option<Expectation>,
     #[serde(default)]
     hosts: BTreeMap<Host, Difference>,
@@ -55,14 +57,18 @@ impl Row {
     /// # Errors
     /// The reason for leaving the row out.
     pub fn expect_for(&self, host: Host) -> Result<Case, &str> {
-        match self.hosts.get(&host) {
-            None => Ok(Case { expect: self.expect.clone(), again: self.again.clone() }),
-            Some(Difference { skip: Some(reason), .. }) => Err(reason),
-            Some(other) => Ok(Case {
-                expect: other.expect.clone().unwrap_or_else(|| self.expect.clone()),
-                again: other.again.clone().or_else(|| self.again.clone()),
-            }),
+        let other = self.hosts.get(&host);
+        if let Some(reason) = other.and_then(|other| other.skip.as_deref()) {
+            return Err(reason);
         }
+        let either = |own: &Option<Expectation>, others: Option<&Option<Expectation>>| {
+            others.and_then(Option::as_ref).or(own.as_ref()).cloned()
+        };
+        Ok(Case {
+            expect: other.and_then(|other| other.expect.as_ref()).unwrap_or(&self.expect).clone(),
+            meanwhile: either(&self.meanwhile, other.map(|other| &other.meanwhile)),
+            again: either(&self.again, other.map(|other| &other.again)),
+        })
     }
 
     /// The request as sent at `now` (seconds since 1970). `unique` ends its path and seeds its `jti`, so a new one makes
@@ -114,8 +120,12 @@ impl Row {
         if let Err(problem) = self.try_render_before(1_700_000_000, "trial") {
             return Some(format!("before: {problem}"));
         }
-        let differences = self.hosts.values().flat_map(|other| [&other.expect, &other.again]).flatten();
-        let mut expectations = std::iter::once(&self.expect).chain(&self.again).chain(differences);
+        let cases = [Host::Core, Host::Envoy, Host::Nginx].map(|host| self.expect_for(host));
+        if let Some(problem) = cases.iter().flatten().find_map(Case::problem) {
+            return Some(problem.into());
+        }
+        let own = std::iter::once(&self.expect).chain(&self.meanwhile).chain(&self.again);
+        let mut expectations = own.chain(self.hosts.values().flat_map(Difference::outcomes));
         expectations.find_map(|expect| rendered.try_fill(expect).err())
     }
 }

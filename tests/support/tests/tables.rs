@@ -48,6 +48,14 @@ fn a_slip_names_its_file_and_row() {
         ),
         (format!(r#"{{ "rows": [{{ {valid}, "request": {{ "framing": "none" }} }}] }}"#), "can't carry a body"),
         (format!(r#"{{ "rows": [{{ {valid}, "hosts": {{ "nginx": {{}} }} }}] }}"#), "give `skip` with a reason"),
+        (
+            format!(r#"{{ "rows": [{{ {valid}, "hosts": {{ "nginx": {{ "why": "z" }} }} }}] }}"#),
+            "give `skip` with a reason",
+        ),
+        (
+            r#"{ "rows": [{ "name": "x", "why": "y", "expect": { "code": null, "status": 400 }, "meanwhile": { "code": null, "status": 400 } }] }"#.into(),
+            "slips.json: row x: meanwhile: the first sending is not forwarded",
+        ),
         (r#"{ "rows": [{}] }"#.into(), "slips.json: row #1: missing field `name`"),
     ] {
         let folder = std::env::temp_dir().join(format!("secure-callbacks-tables-{}", std::process::id()));

@@ -1,7 +1,25 @@
 //! What the upstream answers, and how it goes wrong when a test wants it to.
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// What holds answers back until a test opens it: however busy the machine, a callback is on its way for as long as the
+/// test wants it to be.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// Lets every answer go that waits behind it, and all later ones.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn opened(&self) {
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
 
 /// How an answer goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +46,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// How long to wait before it.
     pub delay: Duration,
+    /// What has to open before it.
+    pub gate: Option<Gate>,
     /// Whether it goes out whole.
     pub delivery: Delivery,
     /// Statuses of interim answers that go before it. The connection is closed after an answer with some: an older nginx
@@ -44,6 +64,7 @@ impl Answer {
             headers: Vec::new(),
             body: b"answered by the application\n".to_vec(),
             delay: Duration::ZERO,
+            gate: None,
             delivery: Delivery::Whole,
             interim: Vec::new(),
         }
@@ -55,6 +76,12 @@ impl Answer {
         Self { delay, ..self }
     }
 
+    /// The same, but only once `gate` is open.
+    #[must_use]
+    pub fn behind(self, gate: &Gate) -> Self {
+        Self { gate: Some(gate.clone()), ..self }
+    }
+
     /// The same, but sent so.
     #[must_use]
     pub fn sent(self, delivery: Delivery) -> Self {
@@ -63,7 +90,7 @@ impl Answer {
 
     /// The same, behind interim answers.
     #[must_use]
-    pub fn behind(self, interim: &[u16]) -> Self {
+    pub fn after_interim(self, interim: &[u16]) -> Self {
         Self { interim: interim.to_vec(), ..self }
     }
 }
@@ -75,6 +102,9 @@ const BETWEEN: Duration = Duration::from_millis(30);
 pub(super) async fn reply(stream: &mut TcpStream, answer: &Answer, count: impl FnOnce()) -> bool {
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
+    }
+    if let Some(gate) = &answer.gate {
+        gate.opened().await;
     }
     for status in &answer.interim {
         if stream.write_all(format!("HTTP/1.1 {status} Interim\r\nX-Interim: yes\r\n\r\n").as_bytes()).await.is_err() {

@@ -9,13 +9,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 mod answer;
 
-pub use answer::{Answer, Delivery};
+pub use answer::{Answer, Delivery, Gate};
 
 /// Bodies kept at most; beyond it the oldest requests are forgotten (their ids and counts are not).
 const KEPT_BYTES: usize = 256 * 1024 * 1024;
@@ -142,6 +143,17 @@ impl Upstream {
     #[must_use]
     pub fn deliveries(&self, id: &str) -> usize {
         lock(&self.state).deliveries.get(id).copied().unwrap_or(0)
+    }
+
+    /// Waits until `times` whole requests with `id` have arrived; false if they do not within 5 seconds.
+    pub async fn arrives(&self, id: &str, times: usize) -> bool {
+        for _ in 0..250 {
+            if self.deliveries(id) >= times {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
     }
 
     /// How many requests with `id` were answered below 500 while the proxy was still there to take the answer.

@@ -112,7 +112,7 @@ fn sender_gone(site: &Site) -> Result<()> {
     let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
     wait(connection.write(&http1::writes(&callback.message).concat()))?;
     site.arrives(&callback, 1)?;
-    site.refuses(&callback)?;
+    site.is_on_its_way(&callback)?;
     drop(connection);
     accepted_again(site, &callback)
 }

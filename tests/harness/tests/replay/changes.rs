@@ -131,8 +131,8 @@ fn on_its_way(kind: ProxyKind, next: usize) -> Result<()> {
         connections.push(connection);
     }
     site.reconfigure(&[policy(json!({ "replay_capacity": next, "realm": "hooks" }))])?;
-    site.refuses(&taken)?;
-    site.refuses(&failing)?;
+    site.is_on_its_way(&taken)?;
+    site.is_on_its_way(&failing)?;
     for (connection, due) in connections.iter_mut().zip([200, 500]) {
         let reply = wait(connection.reply())?;
         ensure!(reply.status == due, "{} instead of {due}", reply.status);

@@ -23,7 +23,7 @@ fn before_500(site: &Site) -> Result<()> {
     for framing in [Framing::Length, Framing::H2] {
         for interim in INTERIM {
             let callback = Callback::new().framed(framing);
-            site.upstream.script(&callback.id, [Answer::status(500).behind(interim), Answer::status(200)]);
+            site.upstream.script(&callback.id, [Answer::status(500).after_interim(interim), Answer::status(200)]);
             let reply = site.send(&callback);
             if framing == Framing::Length {
                 let reply = reply?;
@@ -40,7 +40,7 @@ fn before_final(site: &Site) -> Result<()> {
     for status in [200, 302, 404] {
         for interim in INTERIM {
             let callback = Callback::new();
-            site.upstream.script(&callback.id, [Answer::status(status).behind(interim)]);
+            site.upstream.script(&callback.id, [Answer::status(status).after_interim(interim)]);
             let reply = site.send(&callback)?;
             ensure!(reply.status == status, "{interim:?}: {} {}", reply.status, reply.text());
             site.refuses(&callback).with_context(|| format!("after {interim:?} and {status}"))?;
@@ -52,7 +52,7 @@ fn before_final(site: &Site) -> Result<()> {
 fn alone(site: &Site) -> Result<()> {
     for interim in INTERIM {
         let callback = Callback::new();
-        let reset = Answer::status(200).behind(interim).sent(Delivery::ResetBefore);
+        let reset = Answer::status(200).after_interim(interim).sent(Delivery::ResetBefore);
         site.upstream.script(&callback.id, [reset, Answer::status(200)]);
         // Nginx ends the connection in its own way.
         let _ = site.send(&callback);

@@ -39,11 +39,11 @@ fn slow_application(kind: ProxyKind) -> Result<()> {
     site.upstream.script(&callback.id, [Answer::status(200).after(Duration::from_secs(67)), Answer::status(200)]);
     let mut connection = send_without_reading(&site, &callback)?;
     let start = Instant::now();
-    site.refuses(&callback)?;
+    site.is_on_its_way(&callback)?;
     sleep(machine, Duration::from_secs(56));
     // On a machine that is too busy for that the moment is gone.
     if start.elapsed() < Duration::from_secs(58) {
-        site.refuses(&callback).context("before the lapse")?;
+        site.is_on_its_way(&callback).context("before the lapse")?;
     }
     std::thread::sleep(LAPSE.saturating_sub(start.elapsed()));
     site.accepts(&callback, 2)?;
@@ -67,9 +67,10 @@ fn killed_worker(kind: ProxyKind) -> Result<()> {
         site.proxy.kill_worker(worker)?;
     }
     drop(connection);
-    // New workers, which know what the dead ones had reserved.
+    // New workers, which know what the dead ones had reserved, and that no answer to it is known: a sender that gives up
+    // at a 401 goes on.
     std::thread::sleep(Duration::from_millis(500));
-    site.refuses(&lost)?;
+    site.is_on_its_way(&lost)?;
     site.refuses(&taken)?;
     site.entries_become(0, 2)?;
     sleep(machine, LAPSE.saturating_sub(start.elapsed()));

@@ -14,6 +14,7 @@
 mod answers;
 mod callback;
 mod changes;
+mod config;
 mod copies;
 mod full;
 mod interim;

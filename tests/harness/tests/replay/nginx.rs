@@ -130,7 +130,7 @@ fn ignored_abort(kind: ProxyKind) -> Result<()> {
     site.arrives(&callback, 1)?;
     drop(connection);
     std::thread::sleep(Duration::from_millis(300));
-    site.refuses(&callback)?;
+    site.is_on_its_way(&callback)?;
     std::thread::sleep(Duration::from_millis(1200));
     site.refuses(&callback)
 }

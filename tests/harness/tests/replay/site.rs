@@ -1,13 +1,14 @@
 //! A proxy under one or more policies, the application behind it, and what the tests ask of them.
 use crate::callback::Callback;
+use crate::config::{NAMES, discover, discovered_in, envoy_settings, nginx_config};
 use anyhow::{Context, Result, bail, ensure};
-use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy, nginx};
+use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, Message, Reply};
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_support::Framing;
 use secure_callbacks_support::token::{API_KEY, SECRET};
-use secure_callbacks_support::{Framing, nginx_block};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -60,8 +61,6 @@ pub(crate) struct Site {
     ports: Vec<Ports>,
     nginx: [&'static str; 2],
 }
-
-const NAMES: [&str; 3] = ["first", "second", "third"];
 
 /// How long a configuration may take to be in force.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -127,29 +126,44 @@ impl Site {
         Ok(())
     }
 
-    /// The first policy refuses it as a replay, and the application gets nothing of it.
+    /// The first policy refuses it as a replay of what was taken, and the application gets nothing of it.
     pub(crate) fn refuses(&self, callback: &Callback) -> Result<()> {
+        self.holds_back(callback, 401, "replayed", None)
+    }
+
+    /// The first policy knows that it is on its way, and the application gets nothing of it. In Nginx the sender is to
+    /// try again; Envoy's sandbox can't tell it from what was taken.
+    pub(crate) fn is_on_its_way(&self, callback: &Callback) -> Result<()> {
+        if self.kind.is_nginx() {
+            self.holds_back(callback, 503, "replay_in_flight", Some("5"))
+        } else {
+            self.refuses(callback)
+        }
+    }
+
+    fn holds_back(&self, callback: &Callback, status: u16, code: &str, retry_after: Option<&str>) -> Result<()> {
         let before = self.upstream.deliveries(&callback.id);
         let reply = self.send(callback)?;
         ensure!(
-            reply.status == 401 && reply.code().as_deref() == Some("replayed"),
-            "not refused as a replay: {} {}",
+            reply.status == status && reply.code().as_deref() == Some(code),
+            "not {status} {code}: {} {}",
             reply.status,
             reply.text()
         );
+        let told = reply.headers.text("retry-after");
+        ensure!(told.as_deref() == retry_after, "Retry-After: {told:?} instead of {retry_after:?}");
         ensure!(self.upstream.deliveries(&callback.id) == before, "refused, but delivered");
         Ok(())
     }
 
     /// Waits until the application has received it `times`.
     pub(crate) fn arrives(&self, callback: &Callback, times: usize) -> Result<()> {
-        for _ in 0..250 {
-            if self.upstream.deliveries(&callback.id) >= times {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("{} deliveries, {times} awaited", self.upstream.deliveries(&callback.id))
+        ensure!(
+            wait(self.upstream.arrives(&callback.id, times)),
+            "{} deliveries, {times} awaited",
+            self.upstream.deliveries(&callback.id)
+        );
+        Ok(())
     }
 
     /// The gauge of remembered callbacks of a policy.
@@ -260,66 +274,4 @@ fn get(address: SocketAddr, path: &str) -> Result<String> {
     let reply = wait(send::send_to(address, &ask))?;
     ensure!(reply.status == 200, "{path}: {} {}", reply.status, reply.text());
     Ok(reply.text())
-}
-
-fn nginx_config(
-    kind: ProxyKind,
-    policies: &[Value],
-    ports: &[Ports],
-    application: SocketAddr,
-    [http_lines, more]: [&str; 2],
-) -> Result<String> {
-    // The second one has the same application as two servers.
-    let mut http = nginx::upstream(application)
-        + &format!("    upstream twice {{ server {application} max_fails=0; server {application} max_fails=0; }}\n")
-        + http_lines;
-    for (index, policy) in policies.iter().enumerate() {
-        let name = NAMES[index];
-        let listen = nginx::listen(kind, ports[index].http1, ports[index].http2);
-        http.push_str(&nginx_block(name, policy));
-        http.push_str(&format!(
-            "
-    server {{
-        {listen}
-        secure_callbacks {name};
-        proxy_read_timeout 90s;
-        location / {{ proxy_pass http://app; }}
-        location /brief/ {{ proxy_pass http://app; proxy_read_timeout 1s; }}
-        location = /metrics {{ secure_callbacks off; secure_callbacks_metrics; }}
-        {more}
-    }}
-"
-        ));
-    }
-    // A load of short requests is not to end each connection after the thousandth.
-    http.push_str("    keepalive_requests 1000000;\n");
-    Ok(nginx::config(Some(&tools::find(kind)?.filter), &[], &http))
-}
-
-fn envoy_settings(index: usize) -> Value {
-    let cluster = format!("listener_{index}");
-    let route = |prefix: &str, timeout: &str| json!({ "match": { "prefix": prefix }, "route": { "cluster": cluster, "timeout": timeout } });
-    json!({
-        "stream_idle_timeout": "120s",
-        "route_config": { "virtual_hosts": [{
-            "name": "all",
-            "domains": ["*"],
-            "routes": [route("/brief/", "1s"), route("/", "90s")],
-        }] },
-    })
-}
-
-fn discovered_in(directory: &Directory) -> std::path::PathBuf {
-    directory.path().join("discovered")
-}
-
-/// Writes the configuration of one filter aside and moves it into place.
-fn discover(directory: &Directory, index: usize, policy: &Value) -> Result<()> {
-    let mut policy = policy.clone();
-    policy["name"] = json!(NAMES[index]);
-    let form = if index == 0 { envoy::Form::Struct } else { envoy::Form::Text };
-    let resource = envoy::discovery(NAMES[index], &envoy::filter(&policy, form, &[]));
-    let aside = directory.write("aside.json", resource.to_string())?;
-    std::fs::rename(aside, discovered_in(directory).join(format!("{}.json", NAMES[index])))?;
-    Ok(())
 }

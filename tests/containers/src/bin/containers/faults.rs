@@ -3,6 +3,20 @@ use crate::engine::docker;
 use crate::site::Site;
 use anyhow::{Result, ensure};
 
+/// What a container hangs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cable {
+    service: &'static str,
+    network: &'static str,
+    /// Whether it has the same address again afterwards.
+    fixed: bool,
+}
+
+/// The application's: Nginx looks it up once.
+pub(crate) const APP: Cable = Cable { service: "app", network: "inside", fixed: true };
+/// The sender's.
+pub(crate) const SENDER: Cable = Cable { service: "sender", network: "outside", fixed: false };
+
 /// One fault, or its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -12,10 +26,10 @@ pub(crate) enum Fault {
     Kill(&'static str),
     /// A stopped or killed container starts again.
     Start(&'static str),
-    /// The application's cable is pulled.
-    Cut,
+    /// A container's cable is pulled.
+    Cut(Cable),
     /// It is plugged in again.
-    Mend,
+    Mend(Cable),
     /// Nginx takes its configuration anew: new workers, the old ones finish.
     ReloadNginx,
     /// One worker process of Nginx is killed.
@@ -30,14 +44,15 @@ impl Fault {
             Self::Stop(service) => docker(&["stop", "-t", "5", &site.container(service).await?]).await.map(drop),
             Self::Kill(service) => docker(&["kill", &site.container(service).await?]).await.map(drop),
             Self::Start(service) => docker(&["start", &site.container(service).await?]).await.map(drop),
-            Self::Cut => {
-                let (network, app) = (Site::inside_name(), site.container("app").await?);
-                docker(&["network", "disconnect", "--force", &network, &app]).await.map(drop)
+            Self::Cut(Cable { service, network, .. }) => {
+                let (network, container) = (Site::network(network), site.container(service).await?);
+                docker(&["network", "disconnect", "--force", &network, &container]).await.map(drop)
             }
-            Self::Mend => {
-                let (network, app) = (Site::inside_name(), site.container("app").await?);
+            Self::Mend(Cable { service, network, fixed }) => {
+                let (network, container) = (Site::network(network), site.container(service).await?);
                 let address = format!("{}.10", Site::inside());
-                let words = ["network", "connect", "--alias", "app", "--ip", &address, &network, &app];
+                let at: &[&str] = if fixed { &["--ip", &address] } else { &[] };
+                let words = [&["network", "connect", "--alias", service][..], at, &[&network, &container]].concat();
                 docker(&words).await.map(drop)
             }
             Self::ReloadNginx => docker(&["kill", "--signal", "HUP", &site.container("nginx").await?]).await.map(drop),

@@ -26,7 +26,7 @@ const NOTES: &str = "\
 sent: genuine callbacks. forged: those that must not arrive, also those that were never whole. refused: the last reply
 was 4xx. failed attempts: 5xx or no reply, then sent again with the same token.
 Must be 0: delivered again (after an answer below 500 had reached the proxy), never delivered (the sender goes on for two
-minutes), forged and delivered.
+minutes, and gives up at the first 401), forged and delivered.
 answers lost: delivered twice because the application's answer got lost before the proxy had it, or with the proxy: no
 proxy can know of such an answer. Deduplicate by X-Callback-Jti where that matters.";
 

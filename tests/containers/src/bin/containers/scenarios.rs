@@ -1,5 +1,5 @@
 //! The faults, each under a load of callbacks, and in what order.
-use crate::faults::Fault;
+use crate::faults::{APP, Fault, SENDER};
 use crate::site::Site;
 use crate::tally::{self, Tally};
 use anyhow::{Context, Result};
@@ -36,8 +36,8 @@ fn order(through: Through) -> Order {
         per_second: 30,
         behaviours: vec![Behaviour::Plain],
         patience: 120,
-        patience_after_401: 5,
         vanishing: 0,
+        leaving: 0,
         crawling: 0,
         idle: 0,
     }
@@ -68,10 +68,25 @@ pub(crate) fn all() -> Vec<Vec<Scenario>> {
         }],
         vec![Scenario {
             name: "the app's network is cut for 5 s",
-            orders: both(|order| Order { seconds: 10, patience_after_401: 20, ..order }),
-            faults: vec![(2.0, Fault::Cut), (7.0, Fault::Mend)],
+            orders: both(|order| Order { seconds: 10, ..order }),
+            faults: vec![(2.0, Fault::Cut(APP)), (7.0, Fault::Mend(APP))],
             sign: Sign::Failures,
             may_lose_answers: true,
+        }],
+        vec![Scenario {
+            // Both proxies go on with what they have, and can tell nobody how it ended.
+            name: "the sender's network is cut for 5 s",
+            orders: both(|order| Order { seconds: 10, behaviours: vec![Slow, Plain, FailOnce], ..order }),
+            faults: vec![(2.0, Fault::Cut(SENDER)), (7.0, Fault::Mend(SENDER))],
+            sign: Sign::Failures,
+            may_lose_answers: false,
+        }],
+        vec![Scenario {
+            name: "the sender goes away while the app has it",
+            orders: both(|order| Order { leaving: 100, ..order }),
+            faults: vec![],
+            sign: Sign::NoFailures,
+            may_lose_answers: false,
         }],
         vec![Scenario {
             name: "the app answers slowly, or not in time",
@@ -119,8 +134,7 @@ pub(crate) fn all() -> Vec<Vec<Scenario>> {
             Scenario {
                 name: "a worker of Nginx is killed",
                 orders: vec![Order {
-                    // Its reservations lapse after a minute; only then can their callbacks come through.
-                    patience_after_401: 90,
+                    // Its reservations lapse after a minute: until then their callbacks get 503, and then come through.
                     behaviours: vec![Plain, Slow],
                     ..order(Through::Nginx)
                 }],

@@ -150,9 +150,9 @@ impl Site {
         std::env::var("INSIDE_NETWORK").unwrap_or_else(|_| "10.213.65".into())
     }
 
-    /// The inside network's name.
-    pub(crate) fn inside_name() -> String {
-        format!("{PROJECT}_inside")
+    /// The engine's name of a network of the Compose file.
+    pub(crate) fn network(name: &str) -> String {
+        format!("{PROJECT}_{name}")
     }
 
     pub(crate) fn print_kept(&self) {

@@ -1,7 +1,7 @@
 //! Counts: what was sent, taken, refused and delivered, and what must never happen.
 use crate::scenarios::Sign;
 use secure_callbacks_containers::journal::Entry;
-use secure_callbacks_containers::load::{Kind, Order, Outcome, Sent, Through};
+use secure_callbacks_containers::load::{Kind, LEFT, Order, Outcome, Sent, Through, VANISHED};
 use std::collections::{HashMap, HashSet};
 
 /// What came of one scenario through one proxy.
@@ -25,7 +25,7 @@ pub(crate) struct Tally {
     pub(crate) delivered: usize,
     /// Delivered again although an answer below 500 had reached the proxy. Must be 0.
     pub(crate) again: usize,
-    /// Never delivered although the sender went on for two minutes. Must be 0.
+    /// Never delivered although the sender went on for two minutes or until it was told 401. Must be 0.
     pub(crate) never: usize,
     /// Forged, and any byte of it delivered. Must be 0.
     pub(crate) forged_delivered: usize,
@@ -74,7 +74,7 @@ impl Tally {
         self.genuine += 1;
         self.accepted += usize::from(sent.accepted());
         let failed = |status: Option<u16>| status.is_none_or(|status| status >= 500);
-        let attempts = sent.attempts.iter().filter(|attempt| attempt.says != "vanished");
+        let attempts = sent.attempts.iter().filter(|attempt| attempt.says != VANISHED && attempt.says != LEFT);
         self.failed += attempts.filter(|attempt| failed(attempt.status)).count();
         let taken = |delivery: &Delivery<'_>| delivery.answer.filter(|(_, status)| *status < 500);
         let first = deliveries.iter().filter_map(taken).map(|(at, _)| at).min();
@@ -211,8 +211,8 @@ mod tests {
             per_second: 1,
             behaviours,
             patience,
-            patience_after_401: 5,
             vanishing: 0,
+            leaving: 0,
             crawling: 0,
             idle: 0,
         }

@@ -1,10 +1,11 @@
-//! A load of callbacks, each sent again until it is taken: what Vonage does, with shorter waits.
+//! A load of callbacks, each sent again until it is taken or refused: what Vonage does, with shorter waits. At a refusal
+//! this sender always gives up, which Vonage may.
 use crate::exchange::{self, CONNECT};
 use crate::{SECRET, now};
 use anyhow::Result;
 use secure_callbacks_containers::behaviour::Behaviour;
 use secure_callbacks_containers::certificates::Holder;
-use secure_callbacks_containers::load::{Attempt, FORGED_EVERY, Kind, Order, Outcome, PORT, Sent};
+use secure_callbacks_containers::load::{Attempt, FORGED_EVERY, Kind, LEFT, Order, Outcome, PORT, Sent, VANISHED};
 use secure_callbacks_containers::now_ms;
 use secure_callbacks_containers::tls::Dialer;
 use secure_callbacks_harness::ids;
@@ -23,6 +24,10 @@ use tokio_rustls::client::TlsStream;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait; Vonage's is 15 minutes.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
+/// When a vanishing sender is gone.
+const VANISHING_AFTER: Duration = Duration::from_millis(200);
+/// When a leaving sender is gone: the application has the callback by then, and takes two seconds more.
+const LEAVING_AFTER: Duration = Duration::from_secs(1);
 /// How many idle connections are opened side by side.
 const OPENERS: usize = 25;
 /// For how long they are opened.
@@ -39,7 +44,8 @@ pub(crate) async fn run(order: Order) -> Result<Outcome> {
     let idle = open_idle(&dialer, order.idle).await;
     let end = Instant::now() + Duration::from_secs(order.seconds);
     let mut running = JoinSet::new();
-    for kind in [vec![Kind::Crawling; order.crawling], vec![Kind::Vanishing; order.vanishing]].concat() {
+    let crowd = [(Kind::Crawling, order.crawling), (Kind::Vanishing, order.vanishing), (Kind::Leaving, order.leaving)];
+    for kind in crowd.into_iter().flat_map(|(kind, count)| vec![kind; count]) {
         running.spawn(callback(dialer.clone(), Arc::clone(&order), kind, 0, end));
     }
     let mut ticks = interval(Duration::from_secs(1) / u32::try_from(order.per_second.max(1))?);
@@ -62,6 +68,7 @@ async fn callback(dialer: Dialer, order: Arc<Order>, kind: Kind, number: u64, en
     let body = sample(SAMPLES[turn % SAMPLES.len()]);
     let behaviour = match kind {
         Kind::Genuine => order.behaviours.get(turn % order.behaviours.len().max(1)).copied().unwrap_or_default(),
+        Kind::Leaving => Behaviour::Slow,
         _ => Behaviour::Plain,
     };
     let token = Token::valid(body, now()).secret(SECRET);
@@ -77,7 +84,13 @@ async fn callback(dialer: Dialer, order: Arc<Order>, kind: Kind, number: u64, en
         Kind::Forged => sent.attempts.push(exchange::attempt(&dialer, &bytes).await),
         Kind::Crawling => sent.attempts.push(crawl(&dialer, &bytes, end).await),
         Kind::Vanishing => {
-            sent.attempts.push(vanish(&dialer, &bytes[..bytes.len() - body.len() / 2]).await);
+            let beginning = &bytes[..bytes.len() - body.len() / 2];
+            sent.attempts.push(go_after(&dialer, beginning, VANISHING_AFTER, VANISHED).await);
+            until_taken(&dialer, &order, &bytes, &mut sent.attempts).await;
+        }
+        Kind::Leaving => {
+            sent.attempts.push(go_after(&dialer, &bytes, LEAVING_AFTER, LEFT).await);
+            sleep(FIRST_WAIT).await;
             until_taken(&dialer, &order, &bytes, &mut sent.attempts).await;
         }
         Kind::Genuine => until_taken(&dialer, &order, &bytes, &mut sent.attempts).await,
@@ -85,24 +98,16 @@ async fn callback(dialer: Dialer, order: Arc<Order>, kind: Kind, number: u64, en
     sent
 }
 
-/// The same bytes again and again, the same token with them, until they are taken or patience ends.
+/// The same bytes again and again, the same token with them, until they are taken or refused, or patience ends.
 async fn until_taken(dialer: &Dialer, order: &Order, bytes: &[u8], attempts: &mut Vec<Attempt>) {
     let first = Instant::now();
-    let mut refused = None;
     let mut wait = FIRST_WAIT;
     loop {
         let attempt = exchange::attempt(dialer, bytes).await;
         let status = attempt.status;
         attempts.push(attempt);
-        match status {
-            Some(200..=299) => return,
-            Some(400..=499) => refused = refused.or(Some(Instant::now())),
-            _ => {}
-        }
-        let out_of_patience = |since: Instant, seconds| since.elapsed() >= Duration::from_secs(seconds);
-        if out_of_patience(first, order.patience)
-            || refused.is_some_and(|since| out_of_patience(since, order.patience_after_401))
-        {
+        let ended = matches!(status, Some(200..=299 | 400..=499));
+        if ended || first.elapsed() >= Duration::from_secs(order.patience) {
             return;
         }
         sleep(wait).await;
@@ -110,17 +115,17 @@ async fn until_taken(dialer: &Dialer, order: &Order, bytes: &[u8], attempts: &mu
     }
 }
 
-/// Sends the beginning, then is gone.
-async fn vanish(dialer: &Dialer, beginning: &[u8]) -> Attempt {
+/// Sends this much, waits a little, then is gone.
+async fn go_after(dialer: &Dialer, bytes: &[u8], wait: Duration, says: &str) -> Attempt {
     let at = now_ms();
     let gone = async {
         let mut stream = dialer.open().await?;
-        stream.write_all(beginning).await?;
+        stream.write_all(bytes).await?;
         stream.flush().await?;
-        sleep(Duration::from_millis(200)).await;
+        sleep(wait).await;
         anyhow::Ok(())
     };
-    let says = gone.await.map_or_else(|error| format!("{error:#}"), |()| "vanished".into());
+    let says = gone.await.map_or_else(|error| format!("{error:#}"), |()| says.into());
     Attempt { at, status: None, says }
 }
 

@@ -2,6 +2,7 @@
 use crate::now;
 use crate::table::{REFUSED, SUBJECT, ports, words};
 use anyhow::{Result, anyhow};
+use secure_callbacks_containers::behaviour::Behaviour;
 use secure_callbacks_containers::certificates::Holder;
 use secure_callbacks_containers::load::Through;
 use secure_callbacks_containers::replies::Line;
@@ -12,12 +13,16 @@ use secure_callbacks_support::token::payload_hash;
 use secure_callbacks_support::{Expectation, Framing, Host, Rendered, Row, load_from};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// Where `tests/vectors` is mounted.
 const VECTORS: &str = "/vectors";
 /// `max_body_size` of the containers' policy, which is the demo's.
 const MAX_BODY_SIZE: usize = 64 * 1024;
+/// When the application has what it takes 3 seconds for, and the same bytes are sent once more.
+const ARRIVED_AFTER: Duration = Duration::from_secs(1);
 /// Rows at once: they mostly wait.
 const AT_ONCE: usize = 8;
 
@@ -51,15 +56,34 @@ async fn run_row(through: Through, ports: Ports, row: &Row) -> Vec<Line> {
     let Ok(case) = row.expect_for(host) else { return Vec::new() };
     let id = ids::unique();
     let mut sendings: Vec<(Rendered, Expectation)> = row.render_before(now(), &id);
-    let rendered = row.render(now(), &id);
+    let mut rendered = row.render(now(), &id);
+    if case.meanwhile.is_some() {
+        // The application takes 3 seconds then, and no token is over the path.
+        rendered.path = format!("{}/{}", rendered.path, Behaviour::Slow.name());
+    }
+    let first = sendings.len();
     sendings.push((rendered.clone(), case.expect));
-    sendings.extend(case.again.map(|again| (rendered, again)));
+    let together = case.meanwhile.is_some();
+    sendings.extend(case.meanwhile.into_iter().chain(case.again).map(|expect| (rendered.clone(), expect)));
     if sendings.iter().any(|(rendered, _)| rendered.body().len() > MAX_BODY_SIZE) {
         return Vec::new();
     }
+    let mut replies = Vec::new();
+    for (index, (rendered, _)) in sendings.iter().enumerate() {
+        let message = Message::from(rendered);
+        if together && index == first {
+            let later = async {
+                sleep(ARRIVED_AFTER).await;
+                send::send(ports, &message).await
+            };
+            replies.extend(<[_; 2]>::from(tokio::join!(send::send(ports, &message), later)));
+        } else if !(together && index == first + 1) {
+            replies.push(send::send(ports, &message).await);
+        }
+    }
     let mut deliveries = 0;
     let mut lines = Vec::new();
-    for (rendered, expect) in sendings {
+    for ((rendered, expect), reply) in sendings.into_iter().zip(replies) {
         let expect = rendered.fill(&expect);
         let ended = through == Through::Nginx && rendered.framing == Framing::H2Trailers;
         deliveries += usize::from(expect.forwarded() && !ended);
@@ -68,7 +92,7 @@ async fn run_row(through: Through, ports: Ports, row: &Row) -> Vec<Line> {
         } else {
             format!("{} {}", expect.status, expect.code.as_deref().unwrap_or("-"))
         };
-        let came = match send::send(ports, &Message::from(&rendered)).await {
+        let came = match reply {
             Ok(reply) if ended && reply.status >= 400 => REFUSED.into(),
             Ok(reply) => words(&reply),
             Err(_) if ended => REFUSED.into(),
