@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::upstream::{Answer, Delivery};
 use secure_callbacks_support::Framing;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
     if !stage.kind.is_nginx() {
@@ -54,8 +55,9 @@ fn alone(site: &Site) -> Result<()> {
         let callback = Callback::new();
         let reset = Answer::status(200).after_interim(interim).sent(Delivery::ResetBefore);
         site.upstream.script(&callback.id, [reset, Answer::status(200)]);
-        // Nginx ends the connection in its own way.
+        // Nginx ends the connection in its own way, and the request only when the sender has ended it too.
         let _ = site.send(&callback);
+        std::thread::sleep(Duration::from_millis(200));
         site.accepts(&callback, 2).with_context(|| format!("again after {interim:?} alone"))?;
         site.refuses(&callback)?;
     }
