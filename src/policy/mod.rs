@@ -16,7 +16,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::mem;
+use core::{iter, mem};
 
 use jsonwebtoken::DecodingKey;
 
@@ -59,7 +59,10 @@ impl Account {
 pub struct Policy {
     config: PolicyConfig,
     name: String,
+    /// In the order of their keys.
     accounts: Vec<Account>,
+    /// As many keys of nobody's as the account with the most secrets has.
+    spare_keys: Vec<DecodingKey>,
     challenges: Challenges,
     short_secrets: Vec<String>,
 }
@@ -86,18 +89,22 @@ impl PolicyConfig {
                 }
                 keys.push(token::key_of(&secret));
             }
-            accounts.push(Account {
+            let account = Account {
                 api_key: account.api_key.as_str().into(),
                 keys,
                 applications: account
                     .applications
                     .as_ref()
                     .map(|list| list.iter().map(|id| id.as_str().into()).collect()),
-            });
+            };
+            let after = accounts.partition_point(|other: &Account| other.api_key < account.api_key);
+            accounts.insert(after, account);
         }
+        let most = accounts.iter().map(|account| account.keys.len()).max().unwrap_or(0);
+        let spare_keys = iter::repeat_with(token::spare_key).take(most).collect();
         let name = self.name.clone().unwrap_or_else(|| config::DEFAULT_NAME.into());
         let challenges = Challenges::for_realm(&self.realm);
-        Ok(Policy { config: self, name, accounts, challenges, short_secrets })
+        Ok(Policy { config: self, name, accounts, spare_keys, challenges, short_secrets })
     }
 }
 
@@ -150,8 +157,15 @@ impl Policy {
         &self.short_secrets
     }
 
+    /// Takes as many steps for an account that is not there, whatever the place of one that is.
     pub(crate) fn account(&self, api_key: &str) -> Option<&Account> {
-        self.accounts.iter().find(|account| account.api_key() == api_key)
+        let place = self.accounts.binary_search_by(|account| account.api_key().cmp(api_key));
+        self.accounts.get(place.ok()?)
+    }
+
+    /// What a refused signature is checked with besides an account's keys, or in place of them.
+    pub(crate) fn spare_keys(&self, account: Option<&Account>) -> &[DecodingKey] {
+        self.spare_keys.get(account.map_or(0, |account| account.keys.len())..).unwrap_or_default()
     }
 
     pub(crate) fn token_header_is_authorization(&self) -> bool {

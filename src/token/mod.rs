@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use base64url::{decode, is_canonical};
 pub(crate) use claims::Claims;
-pub(crate) use signature::{install_provider, key_of, signed_by};
+pub(crate) use signature::{install_provider, key_of, signed_by, spare_key};
 
 use crate::verdict::Rejection;
 use json::{Scalar, members};

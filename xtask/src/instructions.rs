@@ -1,5 +1,5 @@
-//! `cargo xtask instructions`: how many instructions the core takes to accept one callback. Unlike a time, that number is
-//! the same on a busy machine, so a change of a few hundredths shows.
+//! `cargo xtask instructions`: how many instructions the core takes to accept one callback, and to refuse those that
+//! anybody can send. Unlike a time, that number is the same on a busy machine, so a change of a few hundredths shows.
 //!
 //! Valgrind's processor has no SHA instructions: the count is of SHA-256 in plain code, as in the sandbox.
 
@@ -13,19 +13,37 @@ const EXPECTED: u64 = 51_709;
 const TOLERANCE_PERCENT: u64 = 2;
 
 /// Two runs, whose difference leaves out what starting and stopping takes.
-const RUNS: [u64; 2] = [200, 1200];
+const ACCEPTS: [u64; 2] = [200, 1200];
 
-/// Counts, prints, and fails if the count has moved, in either direction.
+/// The same for refusals, of which many take ten times as long.
+const REFUSALS: [u64; 2] = [2, 12];
+
+/// What refusals of a set may cost beside its first.
+#[derive(Debug, PartialEq, Eq)]
+enum Bound {
+    /// As much, within so many hundredths: which account there is can't be told from the time.
+    Same(u64),
+    /// At most so many hundredths of it: nobody keeps a proxy busy with a few kilobytes.
+    AtMost(u64),
+}
+
+/// By the first word of a set's name.
+fn bound(set: &str) -> Bound {
+    if set.starts_with("accounts") { Bound::Same(1) } else { Bound::AtMost(150) }
+}
+
+/// Counts, prints, and fails if a count has moved, in either direction, or a refusal costs what it may not.
 pub(crate) fn run() -> Result<()> {
     if !sh::on_path("valgrind") {
         return Err("valgrind is missing: `apt-get install valgrind`".into());
     }
-    Cmd::cargo(["build", "--release", "-p", "secure-callbacks-micro", "--bin", "accepts"]).shown()?;
-    let [few, many] = RUNS;
-    let counted = count(many)?.saturating_sub(count(few)?) / (many - few);
+    Cmd::cargo(["build", "--release", "-p", "secure-callbacks-micro", "--bins"]).shown()?;
+    let counted = count("accepts", &[], ACCEPTS)?;
     let moved = (i128::from(counted) - i128::from(EXPECTED)) as f64 * 100.0 / EXPECTED as f64;
     println!("{counted} instructions per accepted callback ({moved:+.1} % of the {EXPECTED} noted)");
-    judge(counted)
+    let refusals = refusals();
+    judge(counted)?;
+    refusals
 }
 
 fn judge(counted: u64) -> Result<()> {
@@ -38,14 +56,50 @@ fn judge(counted: u64) -> Result<()> {
     ))
 }
 
-fn count(accepts: u64) -> Result<u64> {
-    let program = sh::cargo_target().join("release/accepts");
-    let printed = Cmd::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(program)
-        .arg(accepts.to_string())
-        .output()?;
-    collected(&printed).ok_or_else(|| format!("valgrind printed no count:\n{printed}"))
+fn refusals() -> Result<()> {
+    let listed = Cmd::new(program("refused")).output()?;
+    let (mut set, mut first, mut bad) = ("", 0, Vec::new());
+    for line in listed.lines() {
+        let fields: Vec<_> = line.split('\t').collect();
+        let [number, of, name] = fields.as_slice() else { return Err(format!("no case: {line}")) };
+        let counted = count("refused", &[number], REFUSALS)?;
+        if *of != set {
+            (set, first) = (of, counted);
+            println!("instructions per refused callback, {set}:");
+        }
+        let good = is_within(&bound(set), counted, first);
+        let ratio = counted as f64 / first as f64;
+        println!("{counted:>9}  {ratio:.3}  {name}{}", if good { "" } else { "  <- too far from the first" });
+        if !good {
+            bad.push(format!("{set}: {name} ({ratio:.3})"));
+        }
+    }
+    if bad.is_empty() { Ok(()) } else { Err(format!("refusals that cost what they may not: {}", bad.join(", "))) }
+}
+
+fn is_within(bound: &Bound, counted: u64, first: u64) -> bool {
+    match bound {
+        Bound::Same(percent) => counted.abs_diff(first) * 100 <= first * percent,
+        Bound::AtMost(percent) => counted * 100 <= first * percent,
+    }
+}
+
+fn program(name: &str) -> std::path::PathBuf {
+    sh::cargo_target().join("release").join(name)
+}
+
+/// What one of many takes.
+fn count(name: &str, arguments: &[&str], [few, many]: [u64; 2]) -> Result<u64> {
+    let counted = |times: u64| {
+        let printed = Cmd::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(program(name))
+            .args(arguments)
+            .arg(times.to_string())
+            .output()?;
+        collected(&printed).ok_or_else(|| format!("valgrind printed no count:\n{printed}"))
+    };
+    Ok(counted(many)?.saturating_sub(counted(few)?) / (many - few))
 }
 
 /// The number in valgrind's line `==1234== Collected : 56789`.
@@ -67,6 +121,22 @@ mod tests {
     fn a_count_that_moved_is_told_in_both_directions() {
         for (counted, good) in [(100, true), (99, true), (101, true), (103, false), (97, false)] {
             assert_eq!(judge(EXPECTED * counted / 100).is_ok(), good, "{counted} %");
+        }
+    }
+
+    #[test]
+    fn accounts_cost_the_same_and_no_token_half_as_much_again() {
+        for (set, counted, good) in [
+            ("accounts of 8 KiB", 1_000, true),
+            ("accounts", 1_010, true),
+            ("accounts", 990, true),
+            ("accounts", 1_011, false),
+            ("accounts", 989, false),
+            ("8 KiB", 1_500, true),
+            ("8 KiB", 1_501, false),
+            ("8 KiB", 100, true),
+        ] {
+            assert_eq!(is_within(&bound(set), counted, 1_000), good, "{set} {counted}");
         }
     }
 }

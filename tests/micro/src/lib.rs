@@ -1,7 +1,10 @@
 //! One callback and the verifier that accepts it, for whatever measures the accept path: time (`benches/accept.rs`),
-//! instructions (`src/bin/accepts.rs`) and allocations (`tests/allocations.rs`).
+//! instructions (`src/bin/accepts.rs`) and allocations (`tests/allocations.rs`). And callbacks that it refuses
+//! ([`refused`]).
 // Only measurements link this crate: one whose callback is not accepted has to stop.
-#![allow(clippy::expect_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod refused;
 
 use std::hint::black_box;
 
@@ -53,13 +56,18 @@ pub struct Site {
 
 impl Site {
     /// With the default policy and one account.
-    ///
-    /// # Panics
-    /// If the core refuses that policy.
     #[must_use]
     pub fn new() -> Self {
-        let policy = format!(r#"{{"accounts":[{{"api_key":"{API_KEY}","secrets":["text:{SECRET}"]}}]}}"#);
-        let policy = PolicyConfig::from_json(&policy).and_then(|config| config.resolve(&())).expect("a policy");
+        Self::with(&format!(r#"{{"accounts":[{{"api_key":"{API_KEY}","secrets":["text:{SECRET}"]}}]}}"#))
+    }
+
+    /// With this policy.
+    ///
+    /// # Panics
+    /// If the core refuses it.
+    #[must_use]
+    pub fn with(policy: &str) -> Self {
+        let policy = PolicyConfig::from_json(policy).and_then(|config| config.resolve(&())).expect("a policy");
         let slots = vec![Slot::FREE; Layout::for_capacity(policy.replay_capacity()).slots()];
         let census = Census::new(policy.replay_memory(), NOW);
         Self { verifier: Verifier::new(policy), slots, census }
