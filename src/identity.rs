@@ -3,29 +3,9 @@
 use alloc::string::String;
 use core::fmt::{self, Write as _};
 
-use crate::verdict::Conclusion;
-
-/// The names of the identity headers, in lower case. A copy that comes from outside, as header or as trailer, is never
-/// passed on.
-pub const HEADER_NAMES: [&str; 6] = [
-    "x-callback-verified",
-    "x-callback-api-key",
-    "x-callback-application-id",
-    "x-callback-jti",
-    "x-callback-iat",
-    "x-ssl-client-subject-dn",
-];
-
-/// Whether an application might take a field of this name for one of [`HEADER_NAMES`]. CGI and its successors give it
-/// variables, and gateways fold names likewise: case is lost, and what is no letter or digit (`_`, `.`) is as good as `-`.
-#[must_use]
-pub fn is_identity_name(name: &[u8]) -> bool {
-    let same = |(byte, ours): (&u8, &u8)| {
-        let folded = if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
-        folded == *ours
-    };
-    HEADER_NAMES.iter().any(|ours| ours.len() == name.len() && name.iter().zip(ours.as_bytes()).all(same))
-}
+use crate::code::{Code, Severity};
+use crate::conclusion::{Conclusion, Outcome};
+use crate::names::IDENTITY_HEADERS;
 
 /// A claim that goes into a header or a log line is no longer than this; Vonage's are UUIDs of 36.
 const LONGEST_TEXT: usize = 256;
@@ -101,10 +81,10 @@ impl Identity {
     }
 }
 
-/// The values of [`HEADER_NAMES`], in that order; an empty one means that the header is removed (or emptied).
+/// The values of [`IDENTITY_HEADERS`], in that order; an empty one means that the header is removed (or emptied).
 #[derive(Debug)]
 pub struct IdentityHeaders<'c> {
-    code: &'static str,
+    code: Code,
     identity: Option<&'c Identity>,
     subject: &'c str,
 }
@@ -112,15 +92,15 @@ pub struct IdentityHeaders<'c> {
 impl IdentityHeaders<'_> {
     /// Each name with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> + Clone {
-        HEADER_NAMES.into_iter().zip(self.values())
+        IDENTITY_HEADERS.into_iter().zip(self.values())
     }
 
     /// The values alone, in the names' order.
     #[must_use]
-    pub fn values(&self) -> [&str; HEADER_NAMES.len()] {
+    pub fn values(&self) -> [&str; IDENTITY_HEADERS.len()] {
         let identity = self.identity;
         [
-            self.code,
+            self.code.as_str(),
             identity.map_or("", Identity::api_key),
             identity.and_then(Identity::application_id).unwrap_or(""),
             identity.and_then(Identity::jti).unwrap_or(""),
@@ -140,7 +120,7 @@ impl Conclusion {
     /// The line for the log, or `None` for an accepted callback. Never holds a token, a secret or a body.
     #[must_use]
     pub fn log_line<'c>(&'c self, policy: &'c str, source: &'c str) -> Option<LogLine<'c>> {
-        (self.code != crate::verdict::ACCEPTED).then_some(LogLine { conclusion: self, policy, source })
+        (self.code.severity() != Severity::Silent).then_some(LogLine { conclusion: self, policy, source })
     }
 }
 
@@ -156,14 +136,14 @@ impl fmt::Display for LogLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let identity = self.conclusion.identity.as_ref();
         let what = match self.conclusion.outcome {
-            crate::Outcome::Forward(_) => "reported",
-            crate::Outcome::Reply(_) => "refused",
+            Outcome::Forward(_) => "reported",
+            Outcome::Reply(_) => "refused",
         };
         write!(
             f,
             "secure_callbacks: callback {what}: policy={} code={} api_key={} jti={} source={}",
             self.policy,
-            self.conclusion.code,
+            self.conclusion.code.as_str(),
             identity.map_or("-", Identity::api_key),
             identity.and_then(Identity::jti).unwrap_or("-"),
             if self.source.is_empty() { "-" } else { self.source },

@@ -4,21 +4,25 @@
 //! Envoy, Nginx and the tests alike. Read it in the order of a callback's life:
 //!
 //! 1. [`policy`]: what was written ([`PolicyConfig`]) and what was validated ([`Policy`]).
-//! 2. [`verifier`]: the one order of checks, from the head ([`Verifier::start`]) over the body ([`Pending`]) to the
-//!    reservation ([`Authentic`]).
-//! 3. [`verdict`]: the one table of codes and statuses, and the [`Verified`] that forwarding needs.
-//! 4. [`settlement`](settlement()): what the answer means for the callback that was forwarded;
-//!    [`FinalStatus`]: which answer it is, where interim ones go before it.
-//! 5. [`reply`] and [`identity`]: what the caller and the application see.
+//! 2. [`callback`]: the life of one callback, events in and steps out ([`Callback`], [`Step`]).
+//! 3. [`verifier`]: the one order of checks, from the head ([`Verifier::start`]) over the body ([`Pending`]) to what is to
+//!    be reserved ([`Authentic`]).
+//! 4. [`code`]: every verdict once; and the [`Clearance`] that forwarding needs.
+//! 5. [`settlement`](settlement()): what the answer means for the callback that was forwarded.
+//! 6. [`reply`], [`identity`] and [`names`]: what the caller, the application and the operator see.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod callback;
 pub mod certificate;
+pub mod code;
+mod conclusion;
 pub mod fault;
 pub mod identity;
 mod interim;
+pub mod names;
 mod payload;
 pub mod policy;
 pub mod replay;
@@ -26,11 +30,15 @@ pub mod reply;
 mod secret;
 mod settlement;
 mod source;
+pub mod time;
 mod token;
 pub mod verdict;
 pub mod verifier;
 
+pub use callback::{Callback, Step};
 pub use certificate::{Approved, CertificateState, Connection, Fingerprint};
+pub use code::{Code, Fault, Rejection, Severity, Status};
+pub use conclusion::{Clearance, Conclusion, Outcome};
 pub use identity::Identity;
 pub use interim::FinalStatus;
 pub use policy::{Policy, PolicyConfig, PolicyError};
@@ -38,5 +46,6 @@ pub use replay::{Answer, ReplayStore, Reservation};
 pub use reply::Reply;
 pub use secret::{Secret, SecretProblem, SecretSource};
 pub use settlement::{AnsweredBy, Settlement, settlement};
-pub use verdict::{Clearance, Conclusion, Fault, Outcome, Refused, Rejection, Verdict, Verified};
-pub use verifier::{Authentic, Pending, RequestHead, TokenField, UnixSeconds, Verifier};
+pub use time::UnixSeconds;
+pub use verdict::{Refused, Verdict, Verified};
+pub use verifier::{Authentic, Pending, RequestHead, TokenField, Verifier};

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::verdict::Rejection;
+use crate::code::Rejection;
 
 /// What is still to be found out about the body.
 #[derive(Debug)]

@@ -4,40 +4,48 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::sync::Arc;
 
-/// How long the sender is asked to wait when the fault is ours: Vonage's own first retry comes after 5 seconds.
-const RETRY_AFTER_SECONDS: &str = "5";
+use crate::code::{Code, Status};
+
+/// The field of every 503, its name and its value: Vonage's own first retry comes after 5 seconds.
+pub const RETRY_AFTER: (&str, &str) = ("retry-after", "5");
 
 /// A whole HTTP answer, ready for a host to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
+    status: Status,
     challenge: Option<Arc<str>>,
     body: Cow<'static, str>,
 }
 
 impl Reply {
     /// `challenge` goes with a 401.
-    pub(crate) fn new(status: u16, challenge: &Arc<str>, exposed_code: Option<&str>) -> Self {
-        let body = match exposed_code {
+    pub(crate) fn new(status: Status, challenge: &Arc<str>, exposed: Option<Code>) -> Self {
+        let body = match exposed {
             Some(code) => {
-                format!(r#"{{"type":"about:blank","title":"{}","status":{status},"code":"{code}"}}"#, title(status))
-                    .into()
+                let (title, number, code) = (status.title(), status.number(), code.as_str());
+                format!(r#"{{"type":"about:blank","title":"{title}","status":{number},"code":"{code}"}}"#).into()
             }
             None => plain_body(status).into(),
         };
-        Self { status, challenge: (status == 401).then(|| Arc::clone(challenge)), body }
+        Self { status, challenge: (status == Status::Unauthorized).then(|| Arc::clone(challenge)), body }
     }
 
-    /// The answer where there is no verdict, because the host could not do its part: a fault of ours, tried again.
+    /// The answer where no policy is at hand to ask: a fault of ours, tried again.
     #[must_use]
     pub fn unavailable() -> Self {
-        Self { status: 503, challenge: None, body: plain_body(503).into() }
+        let status = Status::ServiceUnavailable;
+        Self { status, challenge: None, body: plain_body(status).into() }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status.number()
     }
 
     /// The header fields, in the order they are sent. `Content-Length` is the host's.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let retry_after = (self.status == 503).then_some(("retry-after", RETRY_AFTER_SECONDS));
+        let retry_after = (self.status == Status::ServiceUnavailable).then_some(RETRY_AFTER);
         let challenge = self.challenge.as_deref().map(|value| ("www-authenticate", value));
         [("content-type", CONTENT_TYPE), ("cache-control", CACHE_CONTROL)]
             .into_iter()
@@ -56,19 +64,12 @@ impl Reply {
 pub const CONTENT_TYPE: &str = "application/problem+json";
 const CACHE_CONTROL: &str = "no-store";
 
-fn title(status: u16) -> &'static str {
+/// Written out, since nearly every refusal sends one of these.
+const fn plain_body(status: Status) -> &'static str {
     match status {
-        401 => "Unauthorized",
-        413 => "Content Too Large",
-        _ => "Service Unavailable",
-    }
-}
-
-fn plain_body(status: u16) -> &'static str {
-    match status {
-        401 => r#"{"type":"about:blank","title":"Unauthorized","status":401}"#,
-        413 => r#"{"type":"about:blank","title":"Content Too Large","status":413}"#,
-        _ => r#"{"type":"about:blank","title":"Service Unavailable","status":503}"#,
+        Status::Unauthorized => r#"{"type":"about:blank","title":"Unauthorized","status":401}"#,
+        Status::ContentTooLarge => r#"{"type":"about:blank","title":"Content Too Large","status":413}"#,
+        Status::ServiceUnavailable => r#"{"type":"about:blank","title":"Service Unavailable","status":503}"#,
     }
 }
 

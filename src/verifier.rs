@@ -7,33 +7,54 @@
 //! ```
 
 use crate::certificate::Connection;
+use crate::code::{Fault, Rejection};
 use crate::identity::{Identity, is_plain};
 use crate::payload::{PayloadCheck, parse_payload_hash};
-use crate::policy::{Account, Mode, PayloadHashRule, Policy};
-use crate::replay::{Answer, Key, Reservation};
-use crate::reply::Reply;
+use crate::policy::{Account, PayloadHashRule, Policy};
+use crate::replay::{Key, Reservation};
+use crate::time::UnixSeconds;
 use crate::token::{self, Claims, Token};
-use crate::verdict::{ACCEPTED, Clearance, Conclusion, Fault, Outcome, Refused, Rejection, Verdict, Verified};
-
-/// A moment, in seconds since 1970-01-01 UTC.
-pub type UnixSeconds = i64;
+use crate::verdict::{Refused, Verdict, Verified};
 
 /// The token header of a request, as it came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenField<'r> {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TokenField<T> {
     /// Not there.
+    #[default]
     Absent,
     /// There once: its bytes.
-    Once(&'r [u8]),
-    /// There more than once.
+    Once(T),
+    /// There more than once: which of them counts is anybody's guess.
     Repeated,
+}
+
+impl<T> TokenField<T> {
+    /// The header comes, perhaps not for the first time.
+    pub fn add(&mut self, value: T) {
+        *self = match self {
+            Self::Absent => Self::Once(value),
+            Self::Once(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+}
+
+impl<T: AsRef<[u8]>> TokenField<T> {
+    /// What [`RequestHead`] takes.
+    #[must_use]
+    pub fn bytes(&self) -> TokenField<&[u8]> {
+        match self {
+            Self::Absent => TokenField::Absent,
+            Self::Once(value) => TokenField::Once(value.as_ref()),
+            Self::Repeated => TokenField::Repeated,
+        }
+    }
 }
 
 /// What the core asks of a request's head.
 #[derive(Clone, Copy)]
 pub struct RequestHead<'r> {
     /// The header that [`Policy::token_header`] names.
-    pub token: TokenField<'r>,
+    pub token: TokenField<&'r [u8]>,
     /// The length that the head announces, in bytes, if it does.
     pub content_length: Option<u64>,
     /// The connection it came on.
@@ -166,38 +187,6 @@ impl Verifier {
         }
         Ok(acceptable_until)
     }
-
-    /// Turns a verdict into what the host does, by the policy's mode: the only way to a [`Clearance`].
-    #[must_use]
-    pub fn conclude(&self, verdict: impl Into<Verdict>) -> Conclusion {
-        let (code, status, fault, identity) = match verdict.into() {
-            Verdict::Accept(Verified { identity, reservation }) => {
-                return Conclusion {
-                    code: ACCEPTED,
-                    fault: false,
-                    identity: Some(identity),
-                    outcome: Outcome::Forward(Clearance { reservation }),
-                };
-            }
-            Verdict::Reject(Refused { rejection, identity }) => {
-                (rejection.code(), rejection.status(self.policy.missing_token_status()), false, identity)
-            }
-            Verdict::Fail(fault, identity) => (fault.code(), fault.status(), true, Some(identity)),
-        };
-        let outcome = match self.policy.mode() {
-            Mode::Report => Outcome::Forward(Clearance { reservation: None }),
-            Mode::Enforce => {
-                let challenges = self.policy.challenges();
-                let challenge = if code == Rejection::TokenMissing.code() {
-                    &challenges.token_missing
-                } else {
-                    &challenges.token_invalid
-                };
-                Outcome::Reply(Reply::new(status, challenge, self.policy.expose_reason().then_some(code)))
-            }
-        };
-        Conclusion { code, fault, identity, outcome }
-    }
 }
 
 /// What the claims leave to be checked at the end.
@@ -261,16 +250,18 @@ impl Pending {
     /// [`Rejection::PayloadHashMismatch`], [`Rejection::TokenExpired`].
     pub fn end(self, now: UnixSeconds) -> Result<Authentic, Refused> {
         let Self { payload, identity, acceptable_until, replay } = self;
-        let in_time = || if now > acceptable_until { Err(Rejection::TokenExpired) } else { Ok(()) };
-        match payload.finish().and_then(|()| in_time()) {
-            Ok(()) => Ok(Authentic { identity, replay }),
-            Err(rejection) => Err(Refused { rejection, identity: Some(identity) }),
+        let authentic = Authentic { identity, acceptable_until, replay };
+        match payload.finish() {
+            Err(rejection) => Err(authentic.refuse(rejection)),
+            Ok(()) if authentic.is_too_old(now) => Err(authentic.refuse(Rejection::TokenExpired)),
+            Ok(()) => Ok(authentic),
         }
     }
-}
 
-fn reject(rejection: Rejection, identity: Identity) -> Verdict {
-    Verdict::Reject(Refused { rejection, identity: Some(identity) })
+    /// Who sent it.
+    pub(crate) fn into_identity(self) -> Identity {
+        self.identity
+    }
 }
 
 fn refused(rejection: Rejection, identity: &Identity) -> Refused {
@@ -282,6 +273,7 @@ fn refused(rejection: Rejection, identity: &Identity) -> Refused {
 #[derive(Debug)]
 pub struct Authentic {
     identity: Identity,
+    acceptable_until: UnixSeconds,
     replay: Option<ReplayTerms>,
 }
 
@@ -293,21 +285,33 @@ impl Authentic {
         self.replay.as_ref().map(|terms| Reservation::new(terms.key, owner, now, terms.kept_until))
     }
 
-    /// The verdict, given what the store answered to `reservation`. Without an answer to a reservation that was to be
-    /// made, the store counts as unavailable.
-    #[must_use]
-    pub fn settle(self, reserved: Option<(Reservation, Answer)>) -> Verdict {
-        let Self { identity, replay } = self;
-        let reservation = match (replay, reserved) {
-            (None, _) => None,
-            (Some(terms), Some((reservation, Answer::Fresh))) if reservation.key() == terms.key => Some(reservation),
-            (Some(_), Some((_, Answer::Seen))) => return reject(Rejection::Replayed, identity),
-            (Some(_), Some((_, Answer::InFlight))) => return reject(Rejection::ReplayInFlight, identity),
-            (Some(_), Some((_, Answer::Full))) => return Verdict::Fail(Fault::ReplayStoreFull, identity),
-            (Some(_), Some((_, Answer::Fresh | Answer::Unavailable)) | None) => {
-                return Verdict::Fail(Fault::ReplayStoreUnavailable, identity);
+    /// Whether its token has become too old meanwhile.
+    pub(crate) fn is_too_old(&self, now: UnixSeconds) -> bool {
+        now > self.acceptable_until
+    }
+
+    /// The verdict on a callback whose reservation, if the policy asks for one, was made. Without it the store counts as
+    /// unavailable.
+    pub(crate) fn accept(self, reserved: Option<&Reservation>) -> Verdict {
+        let Self { identity, replay, .. } = self;
+        match replay {
+            Some(terms) if reserved.is_none_or(|reservation| reservation.key() != terms.key) => {
+                Verdict::Fail(Fault::ReplayStoreUnavailable, Some(identity))
             }
-        };
-        Verdict::Accept(Verified { identity, reservation })
+            _ => Verdict::Accept(Verified { identity }),
+        }
+    }
+
+    /// Who sent it.
+    pub(crate) fn into_identity(self) -> Identity {
+        self.identity
+    }
+
+    pub(crate) fn refuse(self, rejection: Rejection) -> Refused {
+        Refused { rejection, identity: Some(self.identity) }
+    }
+
+    pub(crate) fn fail(self, fault: Fault) -> Verdict {
+        Verdict::Fail(fault, Some(self.identity))
     }
 }

@@ -60,7 +60,7 @@ fn code(rules: &str, client: &Client) -> &'static str {
     let json = format!(r#"{{"accounts":[{{"api_key":"k","secrets":["text:0123456789"]}}]{rules}}}"#);
     let policy = PolicyConfig::from_json(&json).unwrap().resolve(&()).unwrap();
     let head = RequestHead { token: TokenField::Absent, content_length: None, connection: client };
-    Verifier::new(policy).start(&head, 0).unwrap_err().rejection.code()
+    Verifier::new(policy).start(&head, 0).unwrap_err().rejection.as_str()
 }
 
 const PASSED: &str = "token_missing";

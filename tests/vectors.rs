@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secure_callbacks::replay::{Census, Layout, NoStore, Slot, Table};
 use secure_callbacks::{
-    Authentic, Conclusion, Outcome, PolicyConfig, Refused, ReplayStore, RequestHead, Reservation, TokenField, Verdict,
-    Verifier, identity, verdict,
+    AnsweredBy, Callback, Code, Conclusion, Outcome, PolicyConfig, ReplayStore, RequestHead, Step, TokenField,
+    Verifier, names,
 };
 use secure_callbacks_support::{Expectation, Framing, Host, Rendered, Row, load};
 
@@ -42,72 +42,69 @@ impl Proxy {
 
     /// The life of one callback; the upstream answers 200.
     fn send(&mut self, request: &Rendered) -> Seen {
-        let (seen, reservation) = self.begin(request);
-        self.answered(reservation);
+        let (seen, callback) = self.begin(request);
+        self.answered(callback);
         seen
     }
 
     /// Up to the upstream, which has not answered yet, or to the refusal.
-    fn begin(&mut self, request: &Rendered) -> (Seen, Option<Reservation>) {
-        let capacity = self.verifier.policy().replay_capacity();
-        let verdict = match authenticate(&self.verifier, request) {
-            Ok(authentic) => {
-                self.owner += 1;
-                let reservation = authentic.reservation(self.owner, NOW);
-                let mut table = Table::new(capacity, &mut self.slots, &mut self.census);
-                authentic.settle(reservation.map(|place| (place, table.reserve(&place, NOW))))
+    fn begin(&mut self, request: &Rendered) -> (Seen, Callback) {
+        self.owner += 1;
+        let mut callback = Callback::default();
+        let step = match arrive(&mut callback, &self.verifier, request, self.owner) {
+            Step::Reserve(reservation) => {
+                let answer = self.table().reserve(&reservation, NOW);
+                callback.reserved(&self.verifier, answer, NOW).0
             }
-            Err(refused) => Verdict::Reject(refused),
+            step => step,
         };
-        let conclusion = self.verifier.conclude(verdict);
-        let mut seen = Seen::of(&conclusion, request);
-        match conclusion.outcome {
-            Outcome::Forward(clearance) => (seen, clearance.into_reservation()),
-            Outcome::Reply(reply) => {
-                seen.status = reply.status;
-                seen.reply_body = Some(reply.body().to_owned());
-                seen.reply_headers = collect(reply.headers().map(owned));
-                (seen, None)
-            }
-        }
+        let Step::Conclude(conclusion) = step else { panic!("{step:?}") };
+        (Seen::of(conclusion, request), callback)
     }
 
     /// The upstream's 200.
-    fn answered(&mut self, reservation: Option<Reservation>) {
-        if let Some(reservation) = reservation {
-            let capacity = self.verifier.policy().replay_capacity();
-            Table::new(capacity, &mut self.slots, &mut self.census).keep(&reservation, NOW);
+    fn answered(&mut self, mut callback: Callback) {
+        if let Step::Keep(reservation) = callback.answered(200, || AnsweredBy::Application) {
+            self.table().keep(&reservation, NOW);
         }
+    }
+
+    fn table(&mut self) -> Table<'_> {
+        Table::new(self.verifier.policy().replay_capacity(), &mut self.slots, &mut self.census)
     }
 }
 
 /// Head, chunks and end, as a proxy hands them over.
-fn authenticate(verifier: &Verifier, request: &Rendered) -> Result<Authentic, Refused> {
+fn arrive(callback: &mut Callback, verifier: &Verifier, request: &Rendered, owner: u32) -> Step {
     let name = verifier.policy().token_header();
-    let mut tokens = request.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name.as_bytes()));
-    let token = match (tokens.next(), tokens.next()) {
-        (None, _) => TokenField::Absent,
-        (Some((_, value)), None) => TokenField::Once(value),
-        (Some(_), Some(_)) => TokenField::Repeated,
-    };
-    let length = matches!(request.framing, Framing::Length | Framing::H2).then(|| request.body().len() as u64);
-    let mut pending = verifier.start(&RequestHead { token, content_length: length, connection: &() }, NOW)?;
-    for chunk in &request.chunks {
-        pending.body(chunk)?;
-    }
-    pending.end(NOW)
+    let mut token = TokenField::Absent;
+    let fields = request.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name.as_bytes()));
+    fields.for_each(|(_, value)| token.add(value));
+    let content_length = matches!(request.framing, Framing::Length | Framing::H2).then(|| request.body().len() as u64);
+    let head = RequestHead { token: token.bytes(), content_length, connection: &() };
+    let steps = request.chunks.iter().map(Some).chain([None]);
+    steps.fold(callback.head(verifier, &head, NOW), |step, chunk| match (step, chunk) {
+        (Step::Hold, Some(chunk)) => callback.body(verifier, chunk),
+        (Step::Hold, None) => callback.end_of_body(verifier, owner, NOW),
+        (concluded, _) => concluded,
+    })
 }
 
 impl Seen {
-    /// The upstream's view: what came, without the identity headers, and then ours.
-    fn of(conclusion: &Conclusion, request: &Rendered) -> Self {
+    /// The upstream's view, what came without the identity headers and then ours; or the caller's.
+    fn of(conclusion: Conclusion, request: &Rendered) -> Self {
+        let code = conclusion.code.as_str();
+        if let Outcome::Reply(reply) = &conclusion.outcome {
+            let (reply_headers, reply_body) = (collect(reply.headers().map(owned)), Some(reply.body().to_owned()));
+            return Self { code, status: reply.status(), upstream_headers: BTreeMap::new(), reply_headers, reply_body };
+        }
         let came = request.headers.iter().map(|(name, value)| {
             (String::from_utf8_lossy(name).to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())
         });
-        let came = came.filter(|(name, _)| !identity::is_identity_name(name.as_bytes()));
+        let came = came.filter(|(name, _)| !names::is_identity_header(name.as_bytes()));
         let ours = conclusion.identity_headers("");
         let upstream_headers = collect(came.chain(ours.iter().map(owned)));
-        Self { code: conclusion.code, status: 200, upstream_headers, reply_headers: BTreeMap::new(), reply_body: None }
+        Self { code, status: 200, upstream_headers, reply_headers: BTreeMap::new(), reply_body: None }
     }
 
     fn differences(&self, expect: &Expectation) -> Vec<String> {
@@ -152,13 +149,13 @@ fn run(row: &Row, proxy: &mut Proxy) -> Vec<String> {
         differences.extend(proxy.send(&request).differences(&expect).iter().map(|text| format!("before: {text}")));
     }
     let request = row.render(NOW, &row.name);
-    let (first, reservation) = proxy.begin(&request);
+    let (first, callback) = proxy.begin(&request);
     differences.extend(first.differences(&request.fill(&case.expect)));
     if let Some(meanwhile) = &case.meanwhile {
         let seen = proxy.send(&request).differences(&request.fill(meanwhile));
         differences.extend(seen.iter().map(|text| format!("meanwhile: {text}")));
     }
-    proxy.answered(reservation);
+    proxy.answered(callback);
     if let Some(again) = &case.again {
         let seen = proxy.send(&request).differences(&request.fill(again));
         differences.extend(seen.iter().map(|text| format!("again: {text}")));
@@ -184,7 +181,7 @@ fn every_row_comes_out_as_written() {
 #[test]
 fn every_code_has_a_row() {
     let vectors = load().unwrap_or_else(|error| panic!("{error}"));
-    let mut codes: BTreeSet<_> = verdict::codes().collect();
+    let mut codes: BTreeSet<_> = Code::all().map(Code::as_str).collect();
     for row in &vectors.rows {
         if let Ok(case) = row.expect_for(Host::Core) {
             for code in case.outcomes().filter_map(|expect| expect.code.as_deref()) {
@@ -192,10 +189,10 @@ fn every_code_has_a_row() {
             }
         }
     }
-    // No request can make a store unavailable: see below. What a connection is asked has `tests/connection.rs`, and
+    // No request can make a store unavailable (see below), or a proxy fail (`src/callback/tests.rs`). What a connection is asked has `tests/connection.rs`, and
     // real handshakes in the harness.
     codes.retain(|code| !code.starts_with("client_certificate_") && *code != "source_not_allowed");
-    assert_eq!(codes, BTreeSet::from(["replay_store_unavailable"]));
+    assert_eq!(codes, BTreeSet::from(["proxy_failed", "replay_store_unavailable"]));
 }
 
 #[test]
@@ -203,9 +200,11 @@ fn a_store_that_does_not_answer_takes_nothing() {
     let vectors = load().unwrap_or_else(|error| panic!("{error}"));
     let row = vectors.rows.iter().find(|row| row.name == "valid").unwrap();
     let proxy = Proxy::start(&vectors.policies["default"].to_string());
-    let authentic = authenticate(&proxy.verifier, &row.render(NOW, "unavailable")).unwrap();
-    let place = authentic.reservation(1, NOW).unwrap();
-    let conclusion = proxy.verifier.conclude(authentic.settle(Some((place, NoStore.reserve(&place, NOW)))));
-    assert_eq!(conclusion.code, "replay_store_unavailable");
-    assert!(matches!(&conclusion.outcome, Outcome::Reply(reply) if reply.status == 503));
+    let mut callback = Callback::default();
+    let step = arrive(&mut callback, &proxy.verifier, &row.render(NOW, "unavailable"), 1);
+    let Step::Reserve(place) = step else { panic!("{step:?}") };
+    let (step, _) = callback.reserved(&proxy.verifier, NoStore.reserve(&place, NOW), NOW);
+    let Step::Conclude(conclusion) = step else { panic!("{step:?}") };
+    assert_eq!(conclusion.code.as_str(), "replay_store_unavailable");
+    assert!(matches!(&conclusion.outcome, Outcome::Reply(reply) if reply.status() == 503));
 }

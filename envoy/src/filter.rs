@@ -1,13 +1,8 @@
-//! The life of one request.
+//! One request: what Envoy calls for it becomes the events of a callback's life, and the core's steps become calls of
+//! Envoy's.
 //!
-//! It is held from its head on, so that nothing reaches the upstream before the verdict. The verdict falls in exactly
-//! one of three places, where the body ends: with the head, with the last piece of the body, or with the trailers.
-//!
-//! ```text
-//! Fresh ──head──▶ Held ──end of body──▶ Forwarded ──response or end of stream──▶ reservation settled
-//!   ├──────────────┴──────────────────▶ Answered (nothing forwards any more)
-//!   └──▶ Refused ──end of body──▶ Answered
-//! ```
+//! It is held from its head on, so that nothing reaches the application before the verdict. The body ends in exactly one
+//! of three places: with the head, with its last piece, or with the trailers.
 
 mod body;
 mod certificates;
@@ -21,9 +16,9 @@ mod refusal;
 use std::rc::Rc;
 use std::time::Duration;
 
+use secure_callbacks::UnixSeconds;
 use secure_callbacks::identity::IdentityHeaders;
-use secure_callbacks::verifier::UnixSeconds;
-use secure_callbacks::{AnsweredBy, Conclusion, Outcome, Reservation, Settlement, Verdict, settlement};
+use secure_callbacks::{AnsweredBy, Callback, Clearance, Conclusion, Identity, Outcome, Reply, Step};
 
 use crate::protection::Protection;
 use body::{Body, Problem};
@@ -34,22 +29,6 @@ use fields::Head;
 pub use host::{Answer, Flow, Host, HostFailed, Part};
 use refusal::Refusal;
 
-#[derive(Debug)]
-// Every good request goes through the large one, and the filter is boxed as a whole. (32-bit targets do not warn.)
-#[allow(clippy::large_enum_variant)]
-enum Stage {
-    /// Nothing was seen yet.
-    Fresh,
-    /// The head is good; the body is awaited.
-    Held(Body),
-    /// The verdict on the head is a refusal, which is told when the body, a short one, has come.
-    Refused(Box<Refusal>),
-    /// It went on; the reservation waits for the upstream's answer.
-    Forwarded { reservation: Option<Reservation> },
-    /// The caller has its answer, and nothing went on.
-    Answered,
-}
-
 /// One request.
 #[derive(Debug)]
 pub struct Filter<H: Host> {
@@ -58,16 +37,19 @@ pub struct Filter<H: Host> {
     protection: Option<Rc<Protection>>,
     /// Tells its reservation from another's of the same callback.
     context_id: u32,
-    stage: Stage,
+    callback: Callback,
+    body: Body,
     /// When the head came, and then when the body ended. What settles a reservation goes by that too: each look at the
     /// clock is a call, and a reservation that has lapsed since is still settled unless somebody else has its place.
     time: Duration,
-    /// Names that came from outside and that the application would take for ours.
-    forged: Vec<Box<[u8]>>,
+    /// Names that came from outside and that the application would take for ours; `None`: they can't be known.
+    forged: Option<Vec<Box<[u8]>>>,
     /// The client's, if the policy asks for one.
     certificate: Option<Rc<Certificate>>,
     /// What is still to come of a request is so short that a refusal waits for it.
     rest_is_short: bool,
+    /// The answer that waits for it.
+    refusal: Option<Box<Refusal>>,
 }
 
 impl<H: Host> Filter<H> {
@@ -77,140 +59,88 @@ impl<H: Host> Filter<H> {
             host,
             protection,
             context_id,
-            stage: Stage::Fresh,
+            callback: Callback::default(),
+            body: Body::default(),
             time: Duration::ZERO,
-            forged: Vec::new(),
+            forged: None,
             certificate: None,
             rest_is_short: false,
+            refusal: None,
         }
     }
 
     /// The head is complete.
     pub fn request_headers(&mut self, end_of_stream: bool) -> Flow {
-        if !matches!(self.stage, Stage::Fresh) {
-            return self.unexpected();
-        }
-        let Some(protection) = self.protection.clone() else { return self.fail() };
+        let Some(protection) = self.protection.clone() else { return self.answer(Reply::unavailable(), UNCONFIGURED) };
         let verifier = protection.verifier();
         let Ok(head) = Head::read(&self.host, verifier.policy().token_header(), end_of_stream) else {
-            return self.fail();
+            return self.fail(&protection);
         };
-        let no_body_follows = head.no_body_follows();
         let rest_is_short = refusal::waits_for(head.content_length(), verifier.policy());
         self.time = self.host.time();
         let connection = Downstream::new(&self.host, protection.certificates());
-        let started = verifier.start(&head.request(&connection), self.now());
+        let step = self.callback.head(verifier, &head.request(&connection), self.now());
         self.certificate = connection.into_certificate();
-        self.forged = head.into_forged();
-        match started {
-            Err(refused) => {
-                self.rest_is_short = rest_is_short;
-                self.conclude(&protection, refused)
-            }
-            Ok(pending) if no_body_follows => self.end_of_body(&protection, Body::new(pending)),
-            Ok(pending) => self.hold(Body::new(pending)),
+        self.rest_is_short = rest_is_short && matches!(step, Step::Conclude(_));
+        let no_body_follows = head.no_body_follows();
+        self.forged = Some(head.into_forged());
+        match step {
+            Step::Hold if no_body_follows => self.end_of_body(&protection),
+            step => self.follow(&protection, step),
         }
     }
 
     /// More of the body is there: `size` bytes in all, since they are held back.
     pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Flow {
-        if self.is_waiting() {
+        if self.refusal.is_some() {
             // More than was announced, which Envoy should not let pass, is not waited for.
             return if end_of_stream || refusal::is_long(size) { self.stop_waiting() } else { Flow::Hold };
         }
-        let (mut body, protection) = match self.take_held() {
-            Ok(held) => held,
-            Err(flow) => return flow,
-        };
-        match body.grow(size, &self.host, protection.native_hash()) {
+        let Some(protection) = self.protection.clone() else { return Flow::Hold };
+        match self.body.grow(size, &mut self.callback, &self.host, &protection) {
             Err(problem) => self.stop(&protection, problem),
             Ok(()) if end_of_stream => {
                 self.time = self.host.time();
-                self.end_of_body(&protection, body)
+                self.end_of_body(&protection)
             }
-            Ok(()) => self.hold(body),
+            Ok(()) => Flow::Hold,
         }
     }
 
     /// The trailers are there, and so the body has ended.
     pub fn request_trailers(&mut self) -> Flow {
-        if self.is_waiting() {
+        if self.refusal.is_some() {
             return self.stop_waiting();
         }
-        if matches!(self.stage, Stage::Held(_) | Stage::Forwarded { .. })
-            && fields::remove_forged_trailers(&self.host).is_err()
-        {
-            return self.fail();
+        let Some(protection) = self.protection.clone() else { return Flow::Hold };
+        if fields::remove_forged_trailers(&self.host).is_err() {
+            // Whatever the callback is worth, it would carry what the caller wrote.
+            self.forged = None;
+            return self.fail(&protection);
         }
-        match self.take_held() {
-            Ok((body, protection)) => {
-                self.time = self.host.time();
-                self.end_of_body(&protection, body)
-            }
-            Err(flow) => flow,
-        }
+        self.time = self.host.time();
+        self.end_of_body(&protection)
     }
 
     /// The head of the response: the application's, or the proxy's own.
     pub fn response_headers(&mut self) {
-        self.settle(|host| settlement(host.response_status().unwrap_or_default(), || answered_by(host)));
+        let Some(protection) = self.protection.clone() else { return };
+        if self.callback.awaits_answer() {
+            let status = self.host.response_status().unwrap_or_default();
+            let step = self.callback.answered(status, || answered_by(&self.host));
+            self.follow(&protection, step);
+        }
     }
 
     /// The stream is over. A callback without an answer was not taken.
     pub fn done(&mut self) {
-        self.settle(|_| Settlement::Release);
+        let Some(protection) = self.protection.clone() else { return };
+        let step = self.callback.gone();
+        self.follow(&protection, step);
     }
 
     fn now(&self) -> UnixSeconds {
         UnixSeconds::try_from(self.time.as_secs()).unwrap_or(UnixSeconds::MAX)
-    }
-
-    fn hold(&mut self, body: Body) -> Flow {
-        self.stage = Stage::Held(body);
-        Flow::Hold
-    }
-
-    /// Takes what is awaiting the body; in any other stage, what to do instead.
-    fn take_held(&mut self) -> Result<(Body, Rc<Protection>), Flow> {
-        match (&self.stage, self.protection.clone()) {
-            (Stage::Held(_), Some(protection)) => {
-                // Whatever happens from here on, this request goes on by a verdict or not at all.
-                match std::mem::replace(&mut self.stage, Stage::Answered) {
-                    Stage::Held(body) => Ok((body, protection)),
-                    _ => Err(Flow::Hold),
-                }
-            }
-            _ => Err(self.unexpected()),
-        }
-    }
-
-    /// What follows the verdict passes or stays, as the verdict was; what comes before the head is refused.
-    fn unexpected(&mut self) -> Flow {
-        match self.stage {
-            Stage::Forwarded { .. } => Flow::Continue,
-            Stage::Answered | Stage::Refused(_) => Flow::Hold,
-            Stage::Fresh | Stage::Held(_) => self.fail(),
-        }
-    }
-
-    fn end_of_body(&mut self, protection: &Protection, body: Body) -> Flow {
-        let now = self.now();
-        match body.end(&self.host, protection.native_hash(), now) {
-            Err(problem) => self.stop(protection, problem),
-            Ok(authentic) => {
-                let reserved = authentic
-                    .reservation(self.owner(), now)
-                    .map(|reservation| (reservation, protection.reserve(&reservation, &self.host, now)));
-                self.conclude(protection, authentic.settle(reserved))
-            }
-        }
-    }
-
-    fn stop(&mut self, protection: &Protection, problem: Problem) -> Flow {
-        match problem {
-            Problem::Refused(refused) => self.conclude(protection, refused),
-            Problem::Unreadable => self.fail(),
-        }
     }
 
     /// Different for each request, as far as one callback's are concerned: the same number on another worker has
@@ -221,32 +151,85 @@ impl<H: Host> Filter<H> {
         time.subsec_nanos() ^ seconds.rotate_left(30) ^ self.context_id.wrapping_mul(0x9e37_79b9)
     }
 
-    /// Does and records what follows from a verdict.
-    fn conclude(&mut self, protection: &Protection, verdict: impl Into<Verdict>) -> Flow {
-        let conclusion = protection.verifier().conclude(verdict);
-        record::record(&self.host, protection, &conclusion);
-        match conclusion.outcome {
-            Outcome::Forward(_) => self.forward(conclusion),
-            Outcome::Reply(reply) => self.answer(reply, conclusion.code),
+    fn end_of_body(&mut self, protection: &Protection) -> Flow {
+        if let Err(problem) = self.body.end(&mut self.callback, &self.host, protection) {
+            return self.stop(protection, problem);
+        }
+        let step = self.callback.end_of_body(protection.verifier(), self.owner(), self.now());
+        self.follow(protection, step)
+    }
+
+    fn stop(&mut self, protection: &Protection, problem: Problem) -> Flow {
+        match problem {
+            Problem::Step(step) => self.follow(protection, step),
+            Problem::Unreadable => self.fail(protection),
         }
     }
 
-    /// The only way on to the upstream; it takes the clearance that the core gave.
-    fn forward(&mut self, conclusion: Conclusion) -> Flow {
-        let subject = validated_subject(&self.host, self.certificate.as_deref());
-        let told = self.tell_application(&conclusion.identity_headers(&subject));
-        let Outcome::Forward(clearance) = conclusion.outcome else { return self.fail() };
-        self.stage = Stage::Forwarded { reservation: clearance.into_reservation() };
-        match told {
-            Ok(()) => Flow::Continue,
-            Err(HostFailed) => self.fail(),
+    /// The host did not do what the check needs.
+    fn fail(&mut self, protection: &Protection) -> Flow {
+        self.rest_is_short = false;
+        let step = self.callback.failed(protection.verifier());
+        self.follow(protection, step)
+    }
+
+    /// Does what the core says.
+    fn follow(&mut self, protection: &Protection, step: Step) -> Flow {
+        match step {
+            Step::Hold => Flow::Hold,
+            Step::Continue => Flow::Continue,
+            Step::Reserve(reservation) => {
+                let now = self.now();
+                let answer = protection.reserve(&reservation, &self.host, now);
+                let (step, released) = self.callback.reserved(protection.verifier(), answer, now);
+                if let Some(released) = released {
+                    protection.release(&released, &self.host, now);
+                }
+                self.follow(protection, step)
+            }
+            Step::Conclude(conclusion) => self.conclude(protection, conclusion),
+            Step::Keep(reservation) => {
+                protection.keep(&reservation, &self.host, self.now());
+                Flow::Hold
+            }
+            Step::Release(reservation) => {
+                protection.release(&reservation, &self.host, self.now());
+                Flow::Hold
+            }
         }
+    }
+
+    /// Carries a verdict out and records it.
+    fn conclude(&mut self, protection: &Protection, conclusion: Conclusion) -> Flow {
+        if matches!(conclusion.outcome, Outcome::Forward(_)) && self.tell_application(&conclusion).is_err() {
+            let Conclusion { identity, outcome, .. } = conclusion;
+            return match outcome {
+                Outcome::Forward(clearance) => self.not_forwarded(protection, clearance, identity),
+                Outcome::Reply(_) => Flow::Hold,
+            };
+        }
+        record::record(&self.host, protection, &conclusion);
+        match conclusion.outcome {
+            Outcome::Forward(clearance) => forward(clearance),
+            Outcome::Reply(reply) => self.answer(reply, conclusion.code.as_str()),
+        }
+    }
+
+    fn not_forwarded(&mut self, protection: &Protection, _: Clearance, identity: Option<Identity>) -> Flow {
+        self.rest_is_short = false;
+        let (step, released) = self.callback.not_forwarded(protection.verifier(), identity);
+        if let Some(released) = released {
+            protection.release(&released, &self.host, self.now());
+        }
+        self.follow(protection, step)
     }
 
     /// Adds the identity headers, after what came from outside under their names is gone: to add costs less than to
     /// replace.
-    fn tell_application(&self, headers: &IdentityHeaders<'_>) -> Result<(), HostFailed> {
-        for name in &self.forged {
+    fn tell_application(&self, conclusion: &Conclusion) -> Result<(), HostFailed> {
+        let subject = validated_subject(&self.host, self.certificate.as_deref());
+        let headers: IdentityHeaders<'_> = conclusion.identity_headers(&subject);
+        for name in self.forged.as_ref().ok_or(HostFailed)? {
             self.host.remove_field(Part::Headers, name)?;
         }
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
@@ -254,21 +237,15 @@ impl<H: Host> Filter<H> {
         }
         Ok(())
     }
-
-    /// Settles the reservation, if there is one that waits for it.
-    fn settle(&mut self, decide: impl FnOnce(&H) -> Settlement) {
-        let now = self.now();
-        if let (Stage::Forwarded { reservation: waiting }, Some(protection)) = (&mut self.stage, &self.protection)
-            && let Some(reservation) = waiting.take()
-        {
-            match decide(&self.host) {
-                Settlement::Keep => protection.keep(&reservation, &self.host, now),
-                Settlement::Release => protection.release(&reservation, &self.host, now),
-                Settlement::Wait => *waiting = Some(reservation),
-            }
-        }
-    }
 }
+
+/// The only way on to the application.
+fn forward(_: Clearance) -> Flow {
+    Flow::Continue
+}
+
+/// What the access log shows of a request that no policy is there to judge.
+const UNCONFIGURED: &str = "secure_callbacks_unconfigured";
 
 /// Whose answer goes back. Envoy's own pass the filters like the application's, with any status; one property tells them
 /// apart (Envoy 1.36 to 1.40).

@@ -11,7 +11,8 @@
 //!   - { tag_name: result, regex: '^wasmcustom\.secure_callbacks_\w+\.policy\.[\w-]+(\.result\.(\w+))' }
 //! ```
 
-use secure_callbacks::verdict;
+use secure_callbacks::Code;
+use secure_callbacks::names::{REPLAY_ENTRIES, REQUESTS_TOTAL};
 
 /// The host's number for a metric.
 pub type MetricId = u32;
@@ -28,7 +29,8 @@ pub trait Registry {
 /// The metrics of one policy.
 #[derive(Debug)]
 pub struct Metrics {
-    requests: Vec<(&'static str, MetricId)>,
+    /// By the code's index.
+    requests: [Option<MetricId>; Code::COUNT],
     replay_entries: Option<MetricId>,
 }
 
@@ -36,18 +38,19 @@ impl Metrics {
     /// Makes every metric of a policy, so that each result is there from the start, at zero.
     #[must_use]
     pub fn define(policy: &str, replay: bool, registry: &impl Registry) -> Self {
-        let counter = |code| {
-            let name = format!("secure_callbacks_requests_total.policy.{policy}.result.{code}");
-            registry.counter(&name).map(|id| (code, id))
-        };
-        let gauge = || registry.gauge(&format!("secure_callbacks_replay_entries.policy.{policy}"));
-        Self { requests: verdict::codes().filter_map(counter).collect(), replay_entries: replay.then(gauge).flatten() }
+        let mut requests = [None; Code::COUNT];
+        for (place, code) in requests.iter_mut().zip(Code::all()) {
+            let code = code.as_str();
+            *place = registry.counter(&format!("{REQUESTS_TOTAL}.policy.{policy}.result.{code}"));
+        }
+        let gauge = || registry.gauge(&format!("{REPLAY_ENTRIES}.policy.{policy}"));
+        Self { requests, replay_entries: replay.then(gauge).flatten() }
     }
 
     /// The counter of requests that came to `code`.
     #[must_use]
-    pub fn requests(&self, code: &str) -> Option<MetricId> {
-        self.requests.iter().find(|(known, _)| *known == code).map(|(_, id)| *id)
+    pub fn requests(&self, code: Code) -> Option<MetricId> {
+        self.requests.get(code.index()).copied().flatten()
     }
 
     /// The gauge of callbacks that are remembered.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
-use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::UnixSeconds;
 
 use crate::configuration::SandboxSecrets;
 use crate::filter::{Filter, Flow, Host};

@@ -1,7 +1,7 @@
 //! One configured policy, with what it needs while it serves. Requests hold on to the one they began with, so a
 //! configuration update leaves them alone.
 
-use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::UnixSeconds;
 use secure_callbacks::{Answer, PolicyError, ReplayStore, Reservation, SecretSource, Verifier};
 
 use crate::configuration;

@@ -7,12 +7,13 @@
 //! A layout with another `replay_capacity` has other keys. Until what the ones before remember has expired, each callback
 //! is reserved there too, so that neither an update nor the workers' short disagreement during it lets a replay through.
 
-mod generations;
+mod capacities;
 mod in_flight;
 mod sweep;
 mod table;
 
-use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::UnixSeconds;
+use secure_callbacks::replay::generations::{self, Reserved};
 use secure_callbacks::{Answer, Policy, ReplayStore, Reservation};
 
 use crate::shared_data::SharedData;
@@ -46,7 +47,7 @@ impl Tables {
         let own = Table::new(policy.name(), policy.replay_capacity());
         own.make(data)?;
         let mut members = vec![Member { table: own, until: None }];
-        for (capacity, until) in generations::switch(policy, data, now)? {
+        for (capacity, until) in capacities::switch(policy, data, now)? {
             let table = Table::new(policy.name(), capacity);
             match members.iter_mut().find(|member| member.table == table) {
                 // Near capacities share a layout, and so the very keys: reserved twice, a callback would be its own
@@ -74,7 +75,7 @@ impl Tables {
     }
 
     /// The tables that may remember something.
-    fn in_use(&self, now: UnixSeconds) -> impl Iterator<Item = &Member> {
+    fn in_use(&self, now: UnixSeconds) -> impl Iterator<Item = &Member> + Clone {
         self.members.iter().filter(move |member| member.until.is_none_or(|until| until >= now))
     }
 }
@@ -90,7 +91,7 @@ impl<D: SharedData> Store<'_, D> {
     /// Releases what has waited for its answer for too long.
     pub fn lapse(&self, now: UnixSeconds) {
         for reservation in self.tables.in_flight.take_lapsed(now) {
-            self.forget(self.tables.in_use(now), &reservation, now);
+            self.forget(&reservation, now);
         }
     }
 
@@ -98,35 +99,47 @@ impl<D: SharedData> Store<'_, D> {
     /// whatever the upstream says, so they will come again.
     pub fn abandon(&self, now: UnixSeconds) {
         for reservation in self.tables.in_flight.take_all() {
-            self.forget(self.tables.in_use(now), &reservation, now);
+            self.forget(&reservation, now);
         }
     }
 
-    /// Makes room again in some tables; where that can't be done now, it is tried again when the reservation lapses.
-    fn forget<'m>(&self, members: impl Iterator<Item = &'m Member>, reservation: &Reservation, now: UnixSeconds) {
-        let done =
-            members.fold(true, |done, member| member.table.release(self.data, reservation, now).is_some() & done);
-        if !done {
+    /// Makes room again; where that can't be done now, it is tried again when the reservation lapses.
+    fn forget(&self, reservation: &Reservation, now: UnixSeconds) {
+        let generations = self.tables.in_use(now).map(|member| Generation { member, data: self.data });
+        if !generations::release(generations, reservation, now) {
             self.tables.in_flight.add(*reservation);
         }
     }
 }
 
+/// A table, with the host that holds it.
+struct Generation<'s, D> {
+    member: &'s Member,
+    data: &'s D,
+}
+
+impl<D: SharedData> generations::Generation for Generation<'_, D> {
+    fn is_own(&self) -> bool {
+        self.member.until.is_none()
+    }
+
+    fn reserve(&self, reservation: &Reservation, now: UnixSeconds) -> Answer {
+        self.member.table.reserve(self.data, reservation, now)
+    }
+
+    fn release(&self, reservation: &Reservation, now: UnixSeconds) -> bool {
+        self.member.table.release(self.data, reservation, now).is_some()
+    }
+}
+
 impl<D: SharedData> ReplayStore for Store<'_, D> {
     fn reserve(&mut self, reservation: &Reservation, now: UnixSeconds) -> Answer {
-        for (nth, member) in self.tables.in_use(now).enumerate() {
-            let answer = match member.table.reserve(self.data, &reservation.lasting(), now) {
-                // It is not there, and no worker that has this table alone can accept it.
-                Answer::Full if member.until.is_some() => Answer::Fresh,
-                answer => answer,
-            };
-            if answer != Answer::Fresh {
-                self.forget(self.tables.in_use(now).take(nth), reservation, now);
-                return answer;
-            }
+        let generations = self.tables.in_use(now).map(|member| Generation { member, data: self.data });
+        let Reserved { answer, rolled_back } = generations::reserve(generations, &reservation.lasting(), now);
+        if answer == Answer::Fresh || !rolled_back {
+            self.tables.in_flight.add(*reservation);
         }
-        self.tables.in_flight.add(*reservation);
-        Answer::Fresh
+        answer
     }
 
     fn keep(&mut self, reservation: &Reservation, now: UnixSeconds) {
@@ -141,6 +154,6 @@ impl<D: SharedData> ReplayStore for Store<'_, D> {
 
     fn release(&mut self, reservation: &Reservation, now: UnixSeconds) {
         self.tables.in_flight.remove(reservation);
-        self.forget(self.tables.in_use(now), reservation, now);
+        self.forget(reservation, now);
     }
 }

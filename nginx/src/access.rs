@@ -6,10 +6,11 @@ use std::rc::Rc;
 use ngx::core::Status;
 use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_WARN};
 use ngx::http::HTTPStatus;
-use secure_callbacks::identity::HEADER_NAMES;
-use secure_callbacks::reply::CONTENT_TYPE;
-use secure_callbacks::verdict::ACCEPTED;
-use secure_callbacks::{Conclusion, Outcome, Rejection, Reply, RequestHead, TokenField, Verdict};
+use secure_callbacks::names::IDENTITY_HEADERS;
+use secure_callbacks::reply::{CONTENT_TYPE, RETRY_AFTER};
+use secure_callbacks::{
+    Code, Conclusion, Fault, Identity, Outcome, Reply, RequestHead, Severity, Step as CallbackStep, TokenField,
+};
 
 use crate::context::{Concluded, Context, Next, Passage};
 use crate::host::body::ReadError;
@@ -20,8 +21,8 @@ use crate::host::request::Request;
 use crate::policy::ActivePolicy;
 
 /// The names of the identity headers, as nginx takes them.
-static IDENTITY_HEADERS: [Name; HEADER_NAMES.len()] = {
-    let [verified, api_key, application_id, jti, iat, subject] = HEADER_NAMES;
+static IDENTITY_NAMES: [Name; IDENTITY_HEADERS.len()] = {
+    let [verified, api_key, application_id, jti, iat, subject] = IDENTITY_HEADERS;
     [
         Name::new(verified),
         Name::new(api_key),
@@ -53,33 +54,43 @@ pub(crate) fn enter(request: Request<'_>, policy: &Rc<ActivePolicy>) -> Step {
     for context in Context::all(request).filter(|context| context.concluded().is_none()) {
         if context.policy().enforces() {
             let status = request.error_status();
-            context.fail(if (400..600).contains(&status) { status } else { 400 });
+            let status = if (400..600).contains(&status) { status } else { 400 };
+            context.conclude(Concluded { code: None, identity: None, next: Next::Fail(status) });
         } else {
-            conclude(request, context, Verdict::Reject(Rejection::PayloadHashMismatch.into()));
+            follow(request, context, context.tell(|callback, verifier| callback.body_lost(verifier)));
         }
     }
     // After a redirect under another policy the callback is checked by that one too.
     if let Some(concluded) = Context::under(request, policy).and_then(Context::concluded) {
         return step(concluded);
     }
-    let Ok(context) = Context::begin(request, policy) else { return Step::Fail(500) };
-    match policy.verifier().start(&head(&request, policy.verifier().policy().token_header()), now()) {
-        Ok(pending) => {
-            context.pending.set(Some(pending));
-            Step::ReadBody
+    let Ok(context) = Context::begin(request, policy) else { return no_context(request, policy) };
+    let head = head(&request, policy.verifier().policy().token_header());
+    match context.tell(|callback, verifier| callback.head(verifier, &head, now())) {
+        CallbackStep::Hold => Step::ReadBody,
+        told => {
+            follow(request, context, told);
+            context.concluded().map_or_else(|| no_context(request, policy), step)
         }
-        Err(refused) => step(conclude(request, context, refused.into())),
     }
 }
 
 fn head<'r>(request: &'r Request<'r>, token_header: &'r str) -> RequestHead<'r> {
-    let mut values = request.header(token_header.as_bytes());
-    let token = match (values.next(), values.next()) {
-        (None, _) => TokenField::Absent,
-        (Some(value), None) => TokenField::Once(value),
-        (Some(_), Some(_)) => TokenField::Repeated,
-    };
+    let mut token = TokenField::Absent;
+    request.header(token_header.as_bytes()).for_each(|value| token.add(value));
     RequestHead { token, content_length: request.content_length(), connection: request }
+}
+
+/// Something of ours failed, and there is no callback to tell: counted, logged and answered as any other such failure.
+pub(crate) fn no_context(request: Request<'_>, policy: &ActivePolicy) -> Step {
+    let code = Code::Failed(Fault::ProxyFailed);
+    policy.count(code);
+    let line = format_args!("secure_callbacks: callback refused: policy={} code={}", policy.name(), code.as_str());
+    request.log(NGX_LOG_ERR, line);
+    let (name, value) = RETRY_AFTER;
+    // Without memory for it the status alone must do.
+    let _ = request.add_answer_field(name, value);
+    Step::Fail(503)
 }
 
 fn step(concluded: &Concluded) -> Step {
@@ -93,74 +104,100 @@ fn step(concluded: &Concluded) -> Step {
 
 /// The whole body is read.
 pub(crate) fn body_is_read(request: Request<'_>, context: &Context) {
-    let Some(mut pending) = context.pending.take() else { return };
-    let verdict = match request.body(|chunk| pending.body(chunk)) {
+    let held = |step| if matches!(step, CallbackStep::Hold) { Ok(()) } else { Err(step) };
+    let read = request.body(|chunk| held(context.tell(|callback, verifier| callback.body(verifier, chunk))));
+    let told = match read {
         Ok(()) => {
-            let now = now();
-            match pending.end(now) {
-                Ok(authentic) => context.policy().verdict(authentic, now),
-                Err(refused) => refused.into(),
-            }
+            let owner = context.policy().next_owner();
+            context.tell(|callback, verifier| callback.end_of_body(verifier, owner, now()))
         }
-        Err(ReadError::Stopped(refused)) => refused.into(),
+        Err(ReadError::Stopped(step)) => step,
         Err(ReadError::Io(error)) => {
             let line = format_args!("secure_callbacks: the request's body can't be read back: {error}");
             request.log(NGX_LOG_ERR, line);
-            context.fail(500);
-            return;
+            context.tell(|callback, verifier| callback.failed(verifier))
         }
     };
-    conclude(request, context, verdict);
+    follow(request, context, told);
 }
 
 /// Some of the body has come in. `false`: it is too large, and nginx must stop reading it.
 pub(crate) fn body_grows(request: Request<'_>, context: &Context, by: u64) -> bool {
     let length = context.received.get().saturating_add(by);
     context.received.set(length);
-    let Some(pending) = context.pending.take() else { return true };
-    match pending.check_length(length) {
-        // In report mode nothing is held back, and the verdict is recorded when the body is read.
-        Err(refused) if context.policy().enforces() => {
-            let concluded = conclude(request, context, refused.into());
-            let page = matches!(&concluded.next, Next::Refuse(reply) if !request.has_error_page(reply.status));
-            context.replaces_page.set(page);
+    if context.concluded().is_some() {
+        return true;
+    }
+    follow(request, context, context.tell(|callback, verifier| callback.length_ahead(verifier, length)));
+    match context.concluded() {
+        Some(Concluded { next: Next::Refuse(reply), .. }) => {
+            context.replaces_page.set(!request.has_error_page(reply.status()));
             false
         }
-        _ => {
-            context.pending.set(Some(pending));
-            true
-        }
+        _ => true,
     }
 }
 
-fn conclude<'r>(request: Request<'_>, context: &'r Context, verdict: Verdict) -> &'r Concluded {
+/// A fault of ours while a callback is held: it is refused.
+pub(crate) fn failed(request: Request<'_>, context: &Context) {
+    follow(request, context, context.tell(|callback, verifier| callback.failed(verifier)));
+}
+
+/// Does what the core says.
+fn follow(request: Request<'_>, context: &Context, step: CallbackStep) {
+    match step {
+        CallbackStep::Hold | CallbackStep::Continue => {}
+        CallbackStep::Reserve(reservation) => {
+            let now = now();
+            let answer = context.policy().reserve(&reservation, now);
+            let (step, released) = context.tell(|callback, verifier| callback.reserved(verifier, answer, now));
+            if let Some(released) = released {
+                context.policy().release(&released, now);
+            }
+            follow(request, context, step);
+        }
+        CallbackStep::Conclude(conclusion) => conclude(request, context, conclusion),
+        // Before an answer there is nothing to settle (`settle`).
+        CallbackStep::Keep(_) | CallbackStep::Release(_) => {}
+    }
+}
+
+/// Carries a verdict out and records it.
+fn conclude(request: Request<'_>, context: &Context, conclusion: Conclusion) {
+    if matches!(conclusion.outcome, Outcome::Forward(_)) {
+        let values = conclusion.identity_headers(request.client_subject());
+        if request.replace_identity_headers(&IDENTITY_NAMES, values.values()).is_err() {
+            return not_forwarded(request, context, conclusion.identity);
+        }
+    }
     let policy = context.policy();
-    let conclusion = policy.verifier().conclude(verdict);
     policy.count(conclusion.code);
-    let level = if conclusion.fault { NGX_LOG_ERR } else { NGX_LOG_WARN };
-    if request.logs(level)
+    let level = match conclusion.code.severity() {
+        Severity::Silent => None,
+        Severity::Warning => Some(NGX_LOG_WARN),
+        Severity::Error => Some(NGX_LOG_ERR),
+    };
+    if let Some(level) = level.filter(|level| request.logs(*level))
         && let Some(line) = conclusion.log_line(policy.name(), request.source())
     {
         request.log(level, format_args!("{line}"));
     }
-    let told = match conclusion.outcome {
-        Outcome::Forward(_) => {
-            let values = conclusion.identity_headers(request.client_subject());
-            request.replace_identity_headers(&IDENTITY_HEADERS, values.values())
-        }
-        Outcome::Reply(_) => Ok(()),
-    };
-    let Conclusion { code, identity, outcome, .. } = conclusion;
+    let Conclusion { code, identity, outcome } = conclusion;
     let next = match outcome {
-        Outcome::Forward(clearance) => {
-            // In report mode the verdict changes nothing, not even what `satisfy any` asks of others.
-            let (passage, reservation) = Passage::by(clearance, code == ACCEPTED && policy.enforces());
-            context.reservation.set(reservation);
-            if told.is_ok() { Next::Pass(passage) } else { Next::Fail(500) }
-        }
+        // In report mode the verdict changes nothing, not even what `satisfy any` asks of others.
+        Outcome::Forward(clearance) => Next::Pass(Passage::by(clearance, code == Code::Accepted && policy.enforces())),
         Outcome::Reply(reply) => Next::Refuse(reply),
     };
-    context.conclude(Concluded { code: Some(code), identity, next })
+    context.conclude(Concluded { code: Some(code), identity, next });
+}
+
+/// Without memory for the identity headers the request would carry the caller's.
+fn not_forwarded(request: Request<'_>, context: &Context, identity: Option<Identity>) {
+    let (step, released) = context.tell(|callback, verifier| callback.not_forwarded(verifier, identity));
+    if let Some(released) = released {
+        context.policy().release(&released, now());
+    }
+    follow(request, context, step);
 }
 
 /// Answers a refused request. Returns the result to finalize it with.
@@ -170,10 +207,10 @@ pub(crate) fn refuse<'r>(request: Request<'r>, context: &'r Context) -> Status {
     if !add_head(request, context, reply) {
         return failed.into();
     }
-    if request.has_error_page(reply.status) {
-        return HTTPStatus(reply.status.into()).into();
+    if request.has_error_page(reply.status()) {
+        return HTTPStatus(reply.status().into()).into();
     }
-    if reply.status == 413 {
+    if reply.status() == 413 {
         request.end_connection();
     }
     request.send(&answer(reply))
@@ -190,5 +227,5 @@ pub(crate) fn add_head<'r>(request: Request<'r>, context: &Context, reply: &'r R
 
 /// The reply, as it is sent.
 pub(crate) fn answer(reply: &Reply) -> Answer<'_> {
-    Answer { status: reply.status, content_type: CONTENT_TYPE, body: reply.body() }
+    Answer { status: reply.status(), content_type: CONTENT_TYPE, body: reply.body() }
 }

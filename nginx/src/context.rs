@@ -8,7 +8,7 @@ use core::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use ngx::allocator::AllocError;
-use secure_callbacks::{Clearance, FinalStatus, Identity, Pending, Reply, Reservation};
+use secure_callbacks::{Callback, Clearance, Code, FinalStatus, Identity, Reply, Verifier};
 
 use crate::host::request::Request;
 use crate::policy::ActivePolicy;
@@ -18,13 +18,10 @@ use crate::settle;
 /// longer than one step.
 pub(crate) struct Context {
     policy: Rc<ActivePolicy>,
-    /// The head is good and the body is awaited.
-    pub(crate) pending: Cell<Option<Pending>>,
+    callback: Cell<Callback>,
     /// How much of the body has come in.
     pub(crate) received: Cell<u64>,
     concluded: OnceCell<Concluded>,
-    /// Still to be settled by the upstream's answer.
-    pub(crate) reservation: Cell<Option<Reservation>>,
     /// An interim answer has passed, and the final one is looked for behind it.
     pub(crate) interim: Cell<Option<FinalStatus>>,
     /// The method that the callback came by, as nginx numbers it.
@@ -40,7 +37,7 @@ pub(crate) struct Context {
 /// What the checks came to.
 pub(crate) struct Concluded {
     /// The verdict's code; `None` if there is no verdict.
-    pub(crate) code: Option<&'static str>,
+    pub(crate) code: Option<Code>,
     /// Who sent the callback, if its signature was good.
     pub(crate) identity: Option<Identity>,
     /// What happens to the request.
@@ -53,7 +50,7 @@ pub(crate) enum Next {
     Pass(Passage),
     /// It is answered here.
     Refuse(Reply),
-    /// It can't be checked: answered with this status.
+    /// Nginx has refused it with this status before there was a verdict.
     Fail(u16),
 }
 
@@ -64,8 +61,8 @@ pub(crate) struct Passage {
 
 impl Passage {
     /// `consents`: whether the callback passed, so that `satisfy any` asks nobody else.
-    pub(crate) fn by(clearance: Clearance, consents: bool) -> (Self, Option<Reservation>) {
-        (Self { consents }, clearance.into_reservation())
+    pub(crate) fn by(_: Clearance, consents: bool) -> Self {
+        Self { consents }
     }
 
     pub(crate) fn consents(&self) -> bool {
@@ -78,10 +75,9 @@ impl Context {
     pub(crate) fn begin<'r>(request: Request<'r>, policy: &Rc<ActivePolicy>) -> Result<&'r Self, AllocError> {
         request.keep(Self {
             policy: Rc::clone(policy),
-            pending: Cell::new(None),
+            callback: Cell::default(),
             received: Cell::new(0),
             concluded: OnceCell::new(),
-            reservation: Cell::new(None),
             interim: Cell::new(None),
             method: request.method(),
             after_error: Cell::new(false),
@@ -104,12 +100,12 @@ impl Context {
         &self.policy
     }
 
-    /// Whether the answer is still to say what becomes of the callback.
-    pub(crate) fn has_reservation(&self) -> bool {
-        let reservation = self.reservation.take();
-        let has = reservation.is_some();
-        self.reservation.set(reservation);
-        has
+    /// Tells the callback what happens to it. `tell` calls nothing of nginx's.
+    pub(crate) fn tell<T>(&self, tell: impl FnOnce(&mut Callback, &Verifier) -> T) -> T {
+        let mut callback = self.callback.take();
+        let told = tell(&mut callback, self.policy.verifier());
+        self.callback.set(callback);
+        told
     }
 
     pub(crate) fn concluded(&self) -> Option<&Concluded> {
@@ -118,19 +114,13 @@ impl Context {
 
     /// Concludes, once: what was concluded first stays.
     pub(crate) fn conclude(&self, concluded: Concluded) -> &Concluded {
-        self.pending.take();
         self.concluded.get_or_init(|| concluded)
-    }
-
-    /// The request can't be checked.
-    pub(crate) fn fail(&self, status: u16) -> &Concluded {
-        self.conclude(Concluded { code: None, identity: None, next: Next::Fail(status) })
     }
 }
 
 impl Drop for Context {
     /// The request is over: what no upstream has answered was not taken.
     fn drop(&mut self) {
-        settle::unanswered(self);
+        settle::gone(self);
     }
 }

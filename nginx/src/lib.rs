@@ -3,7 +3,7 @@
 //! The checks run in the access phase, after `allow` and `deny`, and hold the request until its body is read. Read it
 //! in this order:
 //!
-//! 1. `module` and `hooks`: what nginx loads and calls. A panic ends at a hook, as a 500 and a log line.
+//! 1. `module` and `hooks`: what nginx loads and calls. A panic ends at a hook, as a 503 and a log line.
 //! 2. `conf`, `policy` and `replay`: the directives, and a policy with its share of the shared memory. `silence`: what
 //!    the configuration would hide.
 //! 3. `access`, `context`, `settle`: the life of a callback.

@@ -5,8 +5,7 @@ use core::cell::Cell;
 
 use secure_callbacks::policy::Mode;
 use secure_callbacks::replay::ReplayStore;
-use secure_callbacks::verdict::codes;
-use secure_callbacks::{Answer, Authentic, Reservation, Verdict, Verifier};
+use secure_callbacks::{Answer, Code, Reservation, Verifier};
 
 use crate::host::conf::Place;
 use crate::host::zone::counters::Counters;
@@ -54,14 +53,14 @@ impl ActivePolicy {
         self.used.get()
     }
 
-    /// Asks the replay table, if the policy has one, and says what all checks came to.
-    pub(crate) fn verdict(&self, authentic: Authentic, now: i64) -> Verdict {
-        let wanted = authentic.reservation(self.counters.next_owner(), now);
-        let reserved = wanted.map(|reservation| {
-            let answer = self.tables.as_ref().map(|mut tables| tables.reserve(&reservation, now));
-            (reservation, answer.unwrap_or(Answer::Unavailable))
-        });
-        authentic.settle(reserved)
+    /// A number for a reservation's owner, which no other worker has now.
+    pub(crate) fn next_owner(&self) -> u32 {
+        self.counters.next_owner()
+    }
+
+    /// Reserves a callback.
+    pub(crate) fn reserve(&self, reservation: &Reservation, now: i64) -> Answer {
+        self.tables.as_ref().map_or(Answer::Unavailable, |mut tables| tables.reserve(reservation, now))
     }
 
     /// The upstream took the callback: it is remembered.
@@ -84,14 +83,12 @@ impl ActivePolicy {
     }
 
     /// Counts a verdict.
-    pub(crate) fn count(&self, code: &str) {
-        if let Some(counter) = codes().position(|known| known == code) {
-            self.counters.count(counter);
-        }
+    pub(crate) fn count(&self, code: Code) {
+        self.counters.count(code);
     }
 
     /// Each result with how often it was the verdict.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        codes().enumerate().map(|(counter, code)| (code, self.counters.counted(counter)))
+        Code::all().map(|code| (code.as_str(), self.counters.counted(code)))
     }
 }

@@ -6,6 +6,7 @@
 
 use std::vec::Vec;
 
+use secure_callbacks::replay::generations;
 use secure_callbacks::{Answer, Policy, ReplayStore, Reservation};
 
 use crate::host::conf::Complained;
@@ -34,7 +35,7 @@ impl Tables {
     }
 
     /// The tables that may remember something: long after a reload its own alone.
-    fn in_use(&self, now: i64) -> impl Iterator<Item = &SharedTable> {
+    fn in_use(&self, now: i64) -> impl Iterator<Item = &SharedTable> + Clone {
         self.members.iter().filter(move |member| member.shape.until.is_none_or(|until| until >= now))
     }
 
@@ -46,20 +47,8 @@ impl Tables {
 
 impl ReplayStore for &Tables {
     fn reserve(&mut self, reservation: &Reservation, now: i64) -> Answer {
-        for (nth, member) in self.in_use(now).enumerate() {
-            let answer = match member.with(|table| table.reserve(reservation, now)).unwrap_or(Answer::Unavailable) {
-                // It is not there, and no worker that has this table alone can accept it now.
-                Answer::Full if member.shape.until.is_some() => Answer::Fresh,
-                answer => answer,
-            };
-            if answer != Answer::Fresh {
-                for before in self.in_use(now).take(nth) {
-                    before.with(|table| table.release(reservation, now));
-                }
-                return answer;
-            }
-        }
-        Answer::Fresh
+        // Shared memory that is there does not fail: what was reserved is given back.
+        generations::reserve(self.in_use(now), reservation, now).answer
     }
 
     fn keep(&mut self, reservation: &Reservation, now: i64) {
@@ -69,8 +58,20 @@ impl ReplayStore for &Tables {
     }
 
     fn release(&mut self, reservation: &Reservation, now: i64) {
-        for member in self.in_use(now) {
-            member.with(|table| table.release(reservation, now));
-        }
+        generations::release(self.in_use(now), reservation, now);
+    }
+}
+
+impl generations::Generation for &SharedTable {
+    fn is_own(&self) -> bool {
+        self.shape.until.is_none()
+    }
+
+    fn reserve(&self, reservation: &Reservation, now: i64) -> Answer {
+        self.with(|table| table.reserve(reservation, now)).unwrap_or(Answer::Unavailable)
+    }
+
+    fn release(&self, reservation: &Reservation, now: i64) -> bool {
+        self.with(|table| table.release(reservation, now)).is_some()
     }
 }

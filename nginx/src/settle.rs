@@ -7,7 +7,7 @@
 //! dies while the body is sent. A request that ends without an answer releases it.
 #![forbid(unsafe_code)]
 
-use secure_callbacks::{AnsweredBy, FinalStatus, Settlement, settlement};
+use secure_callbacks::{AnsweredBy, FinalStatus, Step};
 
 use crate::context::Context;
 use crate::host::now;
@@ -23,11 +23,11 @@ pub(crate) fn comes_by(request: Request<'_>) {
 /// The head of the request's answer is known.
 pub(crate) fn answered(request: Request<'_>) {
     for context in Context::all(request) {
-        if context.has_reservation() {
+        if context.tell(|callback, _| callback.awaits_answer()) {
             let (status, by) = answer(request, context);
             settle(context, status, by);
             // Before 1.29 nginx takes any interim answer for the whole one, and passes the final one on as its body.
-            if context.has_reservation() && by == AnsweredBy::Application {
+            if by == AnsweredBy::Application && context.tell(|callback, _| callback.awaits_answer()) {
                 context.interim.set(Some(FinalStatus::new()));
             }
         }
@@ -52,21 +52,22 @@ pub(crate) fn body_passes(request: Request<'_>, bytes: &[u8]) -> bool {
     awaits_final(request)
 }
 
-/// The request is over without an answer.
-pub(crate) fn unanswered(context: &Context) {
-    if let Some(reservation) = context.reservation.take() {
-        context.policy().release(&reservation, now());
+/// The request is over: what nobody has answered was not taken.
+pub(crate) fn gone(context: &Context) {
+    carry_out(context, &context.tell(|callback, _| callback.gone()));
+}
+
+fn carry_out(context: &Context, step: &Step) {
+    match step {
+        Step::Keep(reservation) => context.policy().keep(reservation, now()),
+        Step::Release(reservation) => context.policy().release(reservation, now()),
+        // Nothing is settled, or nothing is there to be.
+        Step::Hold | Step::Continue | Step::Reserve(_) | Step::Conclude(_) => {}
     }
 }
 
 fn settle(context: &Context, status: u16, by: AnsweredBy) {
-    if let Some(reservation) = context.reservation.take() {
-        match settlement(status, || by) {
-            Settlement::Keep => context.policy().keep(&reservation, now()),
-            Settlement::Release => context.policy().release(&reservation, now()),
-            Settlement::Wait => context.reservation.set(Some(reservation)),
-        }
-    }
+    carry_out(context, &context.tell(|callback, _| callback.answered(status, || by)));
 }
 
 /// The answer that counts, and whose it is.

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 pub(crate) use dns_name::DnsPattern;
 pub(crate) use subject::WantedSubject;
 
+use crate::code::Rejection;
 use crate::policy::Problem;
-use crate::verdict::Rejection;
 
 /// A SHA-256 digest of a certificate's DER form.
 pub type Fingerprint = [u8; 32];

@@ -10,7 +10,9 @@ use super::error::{PolicyError, Problem};
 use super::fields::Fields;
 use super::{lines, strict_json};
 use crate::certificate::{CertificateRule, DnsPattern, WantedSubject, parse_fingerprint};
-use crate::identity::{is_identity_name, is_plain};
+use crate::code::Status;
+use crate::identity::is_plain;
+use crate::names::is_identity_header;
 use crate::secret::SecretReference;
 use crate::source::{SourceAddresses, parse_network};
 
@@ -65,7 +67,7 @@ pub struct PolicyConfig {
     pub(super) max_body_size: u64,
     pub(super) replay: bool,
     pub(super) replay_capacity: u32,
-    pub(super) missing_token_status: u16,
+    pub(super) missing_token_status: Status,
     pub(super) expose_reason: bool,
     pub(super) realm: String,
     pub(super) client_certificate: Option<CertificateRule>,
@@ -166,11 +168,11 @@ fn replay_capacity(fields: &mut Fields) -> Result<u32, PolicyError> {
     Ok(count.and_then(|count| u32::try_from(count).ok()).unwrap_or(65_536))
 }
 
-fn missing_token_status(fields: &mut Fields) -> Result<u16, PolicyError> {
+fn missing_token_status(fields: &mut Fields) -> Result<Status, PolicyError> {
     const NAME: &str = "missing_token_status";
     match fields.count(NAME, 0, u64::MAX)? {
-        None | Some(401) => Ok(401),
-        Some(503) => Ok(503),
+        None | Some(401) => Ok(Status::Unauthorized),
+        Some(503) => Ok(Status::ServiceUnavailable),
         Some(_) => Err(fields.error(NAME, Problem::NotOneOf(&["401", "503"]))),
     }
 }
@@ -234,7 +236,7 @@ fn token_header(text: &str) -> Result<String, Problem> {
     match text {
         "" => Err(Problem::Empty),
         _ if !text.bytes().all(fits) => Err(Problem::Characters("the characters of a header's name")),
-        _ if OWNED.contains(&name.as_str()) || is_identity_name(name.as_bytes()) => Err(Problem::ReservedHeader),
+        _ if OWNED.contains(&name.as_str()) || is_identity_header(name.as_bytes()) => Err(Problem::ReservedHeader),
         _ => Ok(name.to_string()),
     }
 }

@@ -25,6 +25,7 @@ pub use error::{PolicyError, Problem};
 pub use lines::Line;
 
 use crate::certificate::CertificateRule;
+use crate::code::Status;
 use crate::reply::Challenges;
 use crate::secret::SecretSource;
 use crate::source::SourceAddresses;
@@ -196,7 +197,7 @@ impl Policy {
         self.config.payload_hash
     }
 
-    pub(crate) fn missing_token_status(&self) -> u16 {
+    pub(crate) fn missing_token_status(&self) -> Status {
         self.config.missing_token_status
     }
 

@@ -3,7 +3,7 @@
 
 use super::PENDING_SECONDS;
 use super::window::stamp;
-use crate::verifier::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// Finer cells would let an expired entry's room be used sooner; with 64, after at most a 62nd of the memory's length.
 const CELLS: usize = 64;

@@ -1,6 +1,7 @@
 //! Replays: remembering the callbacks that were accepted, for as long as their tokens could be accepted again.
 
 mod census;
+pub mod generations;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -8,7 +9,7 @@ mod window;
 
 use sha2::{Digest, Sha256};
 
-use crate::verifier::UnixSeconds;
+use crate::time::UnixSeconds;
 
 pub use census::Census;
 pub use table::Table;

@@ -3,7 +3,7 @@
 use super::census::Census;
 use super::window::{Layout, Slot, Window};
 use super::{Answer, Key, ReplayStore, Reservation};
-use crate::verifier::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// A table over slots and a census that the host keeps. The host holds its lock for as long as the table lives.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use core::ops::Range;
 
 use super::{Answer, Key, Reservation};
-use crate::verifier::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// The slots of a window, unless the whole table is one smaller window.
 const WINDOW_SLOTS: usize = 32;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::verdict::Rejection;
+use crate::code::Rejection;
 
 /// The bytes of a part.
 pub(super) fn decode(part: &[u8]) -> Result<Vec<u8>, Rejection> {

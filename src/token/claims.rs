@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 
 use super::json::{Scalar, members};
-use crate::verdict::Rejection;
+use crate::code::Rejection;
 
 /// The members of the payload, present or not, of whatever type: each getter says what it needs.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use base64url::{decode, is_canonical};
 pub(crate) use claims::Claims;
 pub(crate) use signature::{install_provider, key_of, signed_by, spare_key};
 
-use crate::verdict::Rejection;
+use crate::code::Rejection;
 use json::{Scalar, members};
 
 /// Vonage's tokens have about 420 bytes. Proxies take headers of this size and more, so that the bound is ours to set.

@@ -12,8 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 use super::Token;
 use super::mac::Keyed;
+use crate::code::Rejection;
 use crate::secret::Secret;
-use crate::verdict::Rejection;
 
 /// The key that a secret's signatures are checked with. Its bytes are not the secret's but what our provider makes of
 /// them, once; they are wiped when it goes.

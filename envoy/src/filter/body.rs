@@ -1,64 +1,67 @@
-//! The body of a request whose head is good, on its way to the verdict.
+//! The body of a request, on its way into the core.
 
-use secure_callbacks::verifier::UnixSeconds;
-use secure_callbacks::{Authentic, Pending, Refused};
+use secure_callbacks::{Callback, Step};
 
 use super::Host;
-use crate::native_hash::{self, NativeHash, Question};
+use crate::native_hash::{self, Question};
+use crate::protection::Protection;
 
 /// The most of a body that is copied into the sandbox at once: its memory never shrinks.
 const SLICE_BYTES: usize = 64 * 1024;
 
 /// Why a body does not come to a good end.
 pub(super) enum Problem {
-    /// The core says no.
-    Refused(Refused),
+    /// The core says what to do instead.
+    Step(Step),
     /// Envoy does not hand it out: nobody can tell whether it is the one that was signed, and the sender may try again.
     Unreadable,
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
-    }
-}
-
 /// What is known of the body so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Body {
-    pending: Pending,
     /// How much of it is there.
     received: usize,
     /// How much of that the core has hashed.
     hashed: usize,
 }
 
-impl Body {
-    pub(super) fn new(pending: Pending) -> Self {
-        Self { pending, received: 0, hashed: 0 }
+/// Whether the core holds the request; otherwise what it says.
+fn held(step: Step) -> Result<(), Problem> {
+    match step {
+        Step::Hold => Ok(()),
+        step => Err(Problem::Step(step)),
     }
+}
 
+impl Body {
     /// `size` bytes are there by now.
-    pub(super) fn grow(&mut self, size: usize, host: &impl Host, native: Option<NativeHash>) -> Result<(), Problem> {
+    pub(super) fn grow(
+        &mut self,
+        size: usize,
+        callback: &mut Callback,
+        host: &impl Host,
+        protection: &Protection,
+    ) -> Result<(), Problem> {
         let ahead = u64::try_from(size.saturating_sub(self.hashed)).unwrap_or(u64::MAX);
-        self.pending.check_length(ahead)?;
+        held(callback.length_ahead(protection.verifier(), ahead))?;
         self.received = size;
         // What Envoy hashes it hashes as a whole, at the end.
-        if native.is_some() && size <= *native_hash::SIZES.end() {
+        if protection.native_hash().is_some() && size <= *native_hash::SIZES.end() {
             return Ok(());
         }
-        self.hash(host)
+        self.hash(callback, host, protection)
     }
 
     /// It is complete.
     pub(super) fn end(
-        mut self,
+        &mut self,
+        callback: &mut Callback,
         host: &impl Host,
-        native: Option<NativeHash>,
-        now: UnixSeconds,
-    ) -> Result<Authentic, Problem> {
+        protection: &Protection,
+    ) -> Result<(), Problem> {
         let size = self.received;
-        match (native, self.pending.expected_hash()) {
+        match (protection.native_hash(), callback.expected_hash()) {
             (Some(native), Some(expected)) if self.hashed == 0 && native_hash::SIZES.contains(&size) => {
                 let mut question = Question::new(expected, size);
                 each_slice(host, 0, size, &mut |slice| {
@@ -66,21 +69,19 @@ impl Body {
                     Ok(())
                 })?;
                 if native.confirms(host, &question) {
-                    self.pending.body_matched();
-                } else {
-                    self.pending.body(question.body())?;
+                    callback.body_matched();
+                    return Ok(());
                 }
+                held(callback.body(protection.verifier(), question.body()))
             }
-            _ => self.hash(host)?,
+            _ => self.hash(callback, host, protection),
         }
-        Ok(self.pending.end(now)?)
     }
 
     /// Has the core hash what is there.
-    fn hash(&mut self, host: &impl Host) -> Result<(), Problem> {
-        let Self { pending, hashed, received } = self;
-        each_slice(host, *hashed, *received, &mut |slice| pending.body(slice))?;
-        *hashed = *received;
+    fn hash(&mut self, callback: &mut Callback, host: &impl Host, protection: &Protection) -> Result<(), Problem> {
+        each_slice(host, self.hashed, self.received, &mut |slice| held(callback.body(protection.verifier(), slice)))?;
+        self.hashed = self.received;
         Ok(())
     }
 }
@@ -90,7 +91,7 @@ fn each_slice(
     host: &impl Host,
     mut start: usize,
     end: usize,
-    show: &mut dyn FnMut(&[u8]) -> Result<(), Refused>,
+    show: &mut dyn FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     while start < end {
         let most = end.saturating_sub(start).min(SLICE_BYTES);

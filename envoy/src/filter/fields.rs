@@ -1,7 +1,7 @@
 //! What the filter reads from the fields of a request: one pass over the head, because each single look-up costs a call
 //! out of the sandbox and can't see a second copy.
 
-use secure_callbacks::identity::is_identity_name;
+use secure_callbacks::names::is_identity_header;
 use secure_callbacks::{Connection, RequestHead, TokenField};
 
 use super::{Host, HostFailed, Part};
@@ -9,8 +9,7 @@ use super::{Host, HostFailed, Part};
 /// The head of a request, as far as it matters here.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    token: Option<Vec<u8>>,
-    token_repeated: bool,
+    token: TokenField<Vec<u8>>,
     content_length: Option<u64>,
     no_body_follows: bool,
     forged: Vec<Box<[u8]>>,
@@ -25,13 +24,12 @@ impl Head {
         let mut head = Self { no_body_follows: end_of_stream, ..Self::default() };
         host.each_field(Part::Headers, &mut |name, value| {
             if name.eq_ignore_ascii_case(token_header.as_bytes()) {
-                head.token_repeated = head.token.is_some();
-                head.token = Some(value.to_vec());
+                head.token.add(value.to_vec());
             } else if name.eq_ignore_ascii_case(b"content-length") {
                 head.content_length = str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
             } else if name == b"upgrade" || (name == b":method" && value == b"CONNECT") {
                 head.no_body_follows = true;
-            } else if is_identity_name(name) {
+            } else if is_identity_header(name) {
                 note(&mut head.forged, name);
             }
         })?;
@@ -40,12 +38,7 @@ impl Head {
 
     /// What the core asks of it.
     pub(super) fn request<'r>(&'r self, connection: &'r dyn Connection) -> RequestHead<'r> {
-        let token = match &self.token {
-            None => TokenField::Absent,
-            Some(_) if self.token_repeated => TokenField::Repeated,
-            Some(value) => TokenField::Once(value),
-        };
-        RequestHead { token, content_length: self.content_length(), connection }
+        RequestHead { token: self.token.bytes(), content_length: self.content_length(), connection }
     }
 
     /// Whether the request is over, as far as there is anything to check.
@@ -68,7 +61,7 @@ impl Head {
 pub(super) fn remove_forged_trailers(host: &impl Host) -> Result<(), HostFailed> {
     let mut forged = Vec::new();
     host.each_field(Part::Trailers, &mut |name, _| {
-        if is_identity_name(name) {
+        if is_identity_header(name) {
             note(&mut forged, name);
         }
     })?;

@@ -1,8 +1,8 @@
 //! What the operator gets of a verdict: a count, the access log's values, and a line in the log.
 
 use log::Level;
-use secure_callbacks::Conclusion;
-use secure_callbacks::verdict::ACCEPTED;
+use secure_callbacks::names::AccessLogValue;
+use secure_callbacks::{Conclusion, Severity};
 
 use super::Host;
 use super::connection::address;
@@ -13,18 +13,17 @@ pub(super) fn record(host: &impl Host, protection: &Protection, conclusion: &Con
     if let Some(counter) = protection.metrics().requests(conclusion.code) {
         host.increment(counter);
     }
-    host.set_state("secure_callbacks_result", conclusion.code);
-    if let Some(identity) = &conclusion.identity {
-        host.set_state("secure_callbacks_api_key", identity.api_key());
-        if let Some(application_id) = identity.application_id() {
-            host.set_state("secure_callbacks_application_id", application_id);
-        }
-        if let Some(jti) = identity.jti() {
-            host.set_state("secure_callbacks_jti", jti);
+    for value in AccessLogValue::ALL {
+        if let Some(text) = value.of(conclusion.code, conclusion.identity.as_ref()) {
+            host.set_state(value.name(), text);
         }
     }
-    let level = if conclusion.fault { Level::Error } else { Level::Warn };
-    if conclusion.code != ACCEPTED && log::log_enabled!(level) {
+    let level = match conclusion.code.severity() {
+        Severity::Silent => return,
+        Severity::Warning => Level::Warn,
+        Severity::Error => Level::Error,
+    };
+    if log::log_enabled!(level) {
         let source = address(host);
         if let Some(line) = conclusion.log_line(protection.verifier().policy().name(), &source) {
             log::log!(level, "{line}");

@@ -4,9 +4,9 @@
 //! Envoy's to say, as for any request whose body does not come (`request_timeout`, `stream_idle_timeout`): with a clock of
 //! the filter's own, all that wait would be answered in one call, and each answer is made inside the one before.
 
-use secure_callbacks::{Policy, Reply, Settlement};
+use secure_callbacks::{Policy, Reply};
 
-use super::{Answer, Filter, Flow, Host, Stage};
+use super::{Answer, Filter, Flow, Host};
 
 /// The longest body that is waited for: more than callbacks have, and little enough to lie in Envoy's buffers meanwhile.
 const LONGEST: u64 = 16 * 1024;
@@ -32,7 +32,7 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn answer(&self) -> Answer<'_> {
         let Self { reply, code } = self;
-        Answer { status: reply.status, headers: reply.headers().collect(), body: reply.body(), details: code }
+        Answer { status: reply.status(), headers: reply.headers().collect(), body: reply.body(), details: code }
     }
 }
 
@@ -41,39 +41,22 @@ impl<H: Host> Filter<H> {
     pub(super) fn answer(&mut self, reply: Reply, code: &'static str) -> Flow {
         let refusal = Refusal { reply, code };
         if self.rest_is_short {
-            self.stage = Stage::Refused(Box::new(refusal));
+            self.refusal = Some(Box::new(refusal));
             return Flow::Hold;
         }
         self.send(&refusal.answer())
     }
 
-    /// Whether it is refused and waits for the rest of the request to say so.
-    pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.stage, Stage::Refused(_))
-    }
-
     /// Says now what it waited with.
     pub(super) fn stop_waiting(&mut self) -> Flow {
-        match std::mem::replace(&mut self.stage, Stage::Answered) {
-            Stage::Refused(refusal) => self.send(&refusal.answer()),
-            other => {
-                self.stage = other;
-                Flow::Hold
-            }
+        match self.refusal.take() {
+            Some(refusal) => self.send(&refusal.answer()),
+            None => Flow::Hold,
         }
     }
 
-    /// Refuses because a verdict can't be had, or not be carried out.
-    pub(super) fn fail(&mut self) -> Flow {
-        self.settle(|_| Settlement::Release);
-        self.rest_is_short = false;
-        log::error!("secure_callbacks: request refused: the host did not do what was asked of it");
-        self.answer(Reply::unavailable(), "secure_callbacks_unavailable")
-    }
-
-    /// Answers the caller once. If that fails too, the request stays held until the proxy gives up on it.
-    fn send(&mut self, answer: &Answer<'_>) -> Flow {
-        self.stage = Stage::Answered;
+    /// Answers the caller. If that fails, the request stays held until the proxy gives up on it.
+    fn send(&self, answer: &Answer<'_>) -> Flow {
         if self.host.reply(answer).is_err() {
             log::error!("secure_callbacks: the answer could not be sent; the request stays held");
         }

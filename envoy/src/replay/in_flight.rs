@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use secure_callbacks::Reservation;
-use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::UnixSeconds;
 
 /// In no order: there are as many as requests are under way on one worker.
 #[derive(Debug, Default)]

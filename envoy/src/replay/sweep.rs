@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::UnixSeconds;
 
 use super::table::Table;
 use crate::shared_data::SharedData;

@@ -1,7 +1,7 @@
 //! The windows of one capacity, a key of shared data each.
 
+use secure_callbacks::UnixSeconds;
 use secure_callbacks::replay::{Key, Layout, SLOT_BYTES, Window};
-use secure_callbacks::verifier::UnixSeconds;
 use secure_callbacks::{Answer, Reservation};
 
 use crate::shared_data::{SharedData, key, make, update};

@@ -165,7 +165,9 @@ impl Registry for Shared {
     fn counter(&self, name: &str) -> Option<MetricId> {
         let (policy, result) = name.strip_prefix("secure_callbacks_requests_total.policy.")?.split_once(".result.")?;
         assert!(!policy.is_empty() && !policy.contains('.'), "{policy}");
-        secure_callbacks::verdict::codes().position(|code| code == result).and_then(|index| u32::try_from(index).ok())
+        secure_callbacks::Code::all()
+            .position(|code| code.as_str() == result)
+            .and_then(|index| u32::try_from(index).ok())
     }
 
     fn gauge(&self, name: &str) -> Option<MetricId> {
@@ -339,7 +341,7 @@ impl Host for FakeEnvoy {
 
     fn increment(&self, metric: MetricId) {
         let index = usize::try_from(metric).unwrap();
-        self.0.counted.borrow_mut().push(secure_callbacks::verdict::codes().nth(index).unwrap());
+        self.0.counted.borrow_mut().push(secure_callbacks::Code::all().nth(index).unwrap().as_str());
     }
 }
 

@@ -17,9 +17,10 @@ use crate::conf::{LocationConf, MainConf};
 use crate::host::bits::has_no_name;
 use crate::host::conf::Conf;
 use crate::host::cycle::{Cycle, ErrorLog};
+use crate::host::headers::over;
 use crate::host::pool::Keep;
 use crate::module::ngx_http_secure_callbacks_module;
-use crate::variables::Variable;
+use secure_callbacks::names::AccessLogValue;
 
 /// The module that holds the checks.
 pub(crate) struct Checks;
@@ -142,8 +143,8 @@ pub(crate) unsafe extern "C" fn set_metrics(cf: *mut ngx_conf_t, _: *mut ngx_com
 }
 
 fn add_variables(conf: Conf<'_>) -> Option<()> {
-    for (index, variable) in Variable::ALL.into_iter().enumerate() {
-        let mut name = variable.name();
+    for (index, variable) in AccessLogValue::ALL.into_iter().enumerate() {
+        let mut name = over(variable.name().as_bytes());
         // Not cacheable: a directive before the access phase may ask already.
         let flags = NGX_HTTP_VAR_NOCACHEABLE as usize;
         // SAFETY: nginx copies the name, and gives a variable that lives as long as the configuration.

@@ -1,5 +1,5 @@
 //! What nginx calls: every function here has C's calling convention, turns pointers into safe values, and lets no panic
-//! out. A panic costs its request a 500 and leaves a line in the log; the worker lives on.
+//! out. A panic costs its request a 503, or a 500 where it is no callback, and leaves a line in the log; the worker lives on.
 
 pub(crate) mod configuration;
 pub(crate) mod filters;
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::panic::catch_unwind;
 
 use ngx::core::Status;
-use ngx::ffi::{NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_LOG_ERR, ngx_int_t};
+use ngx::ffi::{NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_SERVICE_UNAVAILABLE, NGX_LOG_ERR, ngx_int_t};
 
 use crate::host::request::Request;
 use secure_callbacks::fault;
@@ -23,6 +23,9 @@ fn report_panics() {
         let _ = writeln!(std::io::stderr(), "{}", fault::line(info.location()));
     }));
 }
+
+/// How a request is answered that a fault of ours keeps from being checked.
+const UNAVAILABLE: Status = Status(NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t);
 
 const FAILED: Status = Status(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
 

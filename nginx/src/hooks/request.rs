@@ -7,7 +7,7 @@ use ngx::ffi::{ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t};
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, HttpModuleMainConf, Method};
 
 use super::configuration::Checks;
-use super::{FAILED, guarded};
+use super::{FAILED, UNAVAILABLE, guarded};
 use crate::access::{self, Step};
 use crate::context::Context;
 use crate::host::bits::set_variable;
@@ -17,7 +17,8 @@ use crate::host::request::Request;
 use crate::metrics;
 use crate::policy::ActivePolicy;
 use crate::settle;
-use crate::variables::Variable;
+use crate::variables::value as value_of;
+use secure_callbacks::names::AccessLogValue;
 
 /// The policy of a request's location.
 fn policy(request: Request<'_>) -> Option<&Rc<ActivePolicy>> {
@@ -46,7 +47,10 @@ pub(super) unsafe extern "C" fn check(r: *mut ngx_http_request_t) -> ngx_int_t {
             let refuse = |request| context(request).map(|context| access::refuse(request, context));
             end(request, guarded(request, refuse).flatten().unwrap_or(FAILED))
         }
-        None => end(request, FAILED),
+        None => {
+            guarded(request, |request| access::no_context(request, policy));
+            end(request, UNAVAILABLE)
+        }
     };
     next.into()
 }
@@ -64,7 +68,7 @@ unsafe extern "C" fn body_is_read(r: *mut ngx_http_request_t) {
     if let Some(context) = context(request)
         && guarded(request, |request| access::body_is_read(request, context)).is_none()
     {
-        context.fail(500);
+        guarded(request, |request| access::failed(request, context));
     }
     // The handler above finds what was concluded.
     request.resume_phases();
@@ -80,7 +84,8 @@ pub(super) unsafe extern "C" fn get_variable(
     let (Some(request), Some(value)) = (unsafe { (Request::from_raw(r), value.as_mut()) }) else {
         return Status::NGX_ERROR.into();
     };
-    let known = guarded(request, |request| Variable::ALL.get(index).and_then(|variable| variable.value(request)));
+    let known =
+        guarded(request, |request| AccessLogValue::ALL.get(index).and_then(|variable| value_of(*variable, request)));
     set_variable(value, known.flatten());
     Status::NGX_OK.into()
 }

@@ -7,13 +7,13 @@ use ngx::allocator::AllocError;
 use ngx::core::{NgxStr, Pool};
 use ngx::ffi::{ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t};
 
-use secure_callbacks::identity::is_identity_name;
+use secure_callbacks::names::is_identity_header;
 
 use super::list::{self, HeaderList};
 
 /// A string of nginx's over bytes that the caller keeps alive for as long as nginx reads them. Nginx never writes to a
 /// header's bytes in place.
-pub(super) fn over(bytes: &[u8]) -> ngx_str_t {
+pub(crate) fn over(bytes: &[u8]) -> ngx_str_t {
     ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn replace_identity<const N: usize>(
     });
     let goes = |old: &ngx_table_elt_t| {
         // SAFETY: the element is nginx's, and so is its string.
-        is_identity_name(unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes())
+        is_identity_header(unsafe { NgxStr::from_ngx_str(old.key) }.as_bytes())
     };
     list.replace(goes, fresh)
 }

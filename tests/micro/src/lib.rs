@@ -10,8 +10,8 @@ use std::hint::black_box;
 
 use secure_callbacks::replay::{Census, Layout, Slot, Table};
 use secure_callbacks::{
-    Answer, Authentic, Clearance, Conclusion, Outcome, Pending, PolicyConfig, Rejection, ReplayStore, RequestHead,
-    Reservation, TokenField, Verifier,
+    Answer, AnsweredBy, Authentic, Callback as Life, Code, Conclusion, Pending, PolicyConfig, Rejection, ReplayStore,
+    RequestHead, Reservation, Step, TokenField, Verifier,
 };
 use secure_callbacks_support::Token;
 use secure_callbacks_support::token::{API_KEY, SECRET};
@@ -78,12 +78,29 @@ impl Site {
     /// # Panics
     /// If it is not accepted.
     pub fn accept(&mut self, callback: &Callback) {
-        let authentic = body(self.head(callback).expect("a good head"), callback);
-        let reservation = authentic.reservation(1, NOW).expect("replay is on");
-        let answer = self.reserve(&reservation);
-        let conclusion = self.verifier.conclude(authentic.settle(Some((reservation, answer))));
+        let (mut life, conclusion) = self.conclude(callback);
         headers(&conclusion);
-        self.release(&clearance(conclusion).into_reservation().expect("replay is on"));
+        let Step::Release(reservation) = life.answered(503, || AnsweredBy::Application) else { panic!("not released") };
+        self.release(&reservation);
+    }
+
+    /// The same, up to the verdict.
+    ///
+    /// # Panics
+    /// If it is not accepted.
+    #[must_use]
+    pub fn conclude(&mut self, callback: &Callback) -> (Life, Conclusion) {
+        let mut life = Life::default();
+        let Step::Hold = life.head(&self.verifier, &head(callback), NOW) else { panic!("a bad head") };
+        for chunk in callback.body.chunks(CHUNK) {
+            let Step::Hold = life.body(&self.verifier, chunk) else { panic!("a body over the limit") };
+        }
+        let Step::Reserve(reservation) = life.end_of_body(&self.verifier, 1, NOW) else { panic!("replay is on") };
+        let answer = self.reserve(&reservation);
+        match life.reserved(&self.verifier, answer, NOW) {
+            (Step::Conclude(conclusion), None) if conclusion.code == Code::Accepted => (life, conclusion),
+            (step, _) => panic!("not accepted: {step:?}"),
+        }
     }
 
     /// What the head alone tells.
@@ -91,12 +108,7 @@ impl Site {
     /// # Errors
     /// The first check that failed.
     pub fn head(&self, callback: &Callback) -> Result<Pending, Rejection> {
-        let head = RequestHead {
-            token: TokenField::Once(&callback.authorization),
-            content_length: u64::try_from(callback.body.len()).ok(),
-            connection: &(),
-        };
-        self.verifier.start(&head, NOW).map_err(|refused| refused.rejection)
+        self.verifier.start(&head(callback), NOW).map_err(|refused| refused.rejection)
     }
 
     /// Asks the table.
@@ -109,16 +121,6 @@ impl Site {
         self.table().release(reservation, NOW);
     }
 
-    /// What follows for a callback that nobody has seen.
-    ///
-    /// # Panics
-    /// If the policy asks for no reservation.
-    #[must_use]
-    pub fn conclude(&self, authentic: Authentic) -> Conclusion {
-        let reservation = authentic.reservation(1, NOW).expect("replay is on");
-        self.verifier.conclude(authentic.settle(Some((reservation, Answer::Fresh))))
-    }
-
     fn table(&mut self) -> Table<'_> {
         Table::new(self.verifier.policy().replay_capacity(), &mut self.slots, &mut self.census)
     }
@@ -127,6 +129,14 @@ impl Site {
 impl Default for Site {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn head(callback: &Callback) -> RequestHead<'_> {
+    RequestHead {
+        token: TokenField::Once(&callback.authorization),
+        content_length: u64::try_from(callback.body.len()).ok(),
+        connection: &(),
     }
 }
 
@@ -146,12 +156,5 @@ pub fn body(mut pending: Pending, callback: &Callback) -> Authentic {
 pub fn headers(conclusion: &Conclusion) {
     for (name, value) in conclusion.identity_headers("").iter() {
         black_box((name, value));
-    }
-}
-
-fn clearance(conclusion: Conclusion) -> Clearance {
-    match conclusion.outcome {
-        Outcome::Forward(clearance) => clearance,
-        Outcome::Reply(_) => panic!("refused: {}", conclusion.code),
     }
 }

@@ -2,16 +2,15 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use secure_callbacks::Code;
+
 use super::{Content, Owner, Zone};
 use crate::host::conf::Complained;
-
-/// Room for the counters of every result there is, and some more.
-const COUNTERS: usize = 32;
 
 /// What lies in the zone. All zero is a valid value.
 #[repr(C)]
 pub(super) struct Counts {
-    counters: [AtomicU64; COUNTERS],
+    counters: [AtomicU64; Code::COUNT],
     owners: AtomicU32,
 }
 
@@ -31,16 +30,16 @@ impl Counters {
         Some(unsafe { memory.root.cast::<Counts>().as_ref() })
     }
 
-    /// Adds one to a counter.
-    pub(crate) fn count(&self, counter: usize) {
-        if let Some(count) = self.counts().and_then(|counts| counts.counters.get(counter)) {
+    /// Adds one to a verdict's counter.
+    pub(crate) fn count(&self, code: Code) {
+        if let Some(count) = self.counts().and_then(|counts| counts.counters.get(code.index())) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// A counter's value.
-    pub(crate) fn counted(&self, counter: usize) -> u64 {
-        let count = self.counts().and_then(|counts| counts.counters.get(counter));
+    pub(crate) fn counted(&self, code: Code) -> u64 {
+        let count = self.counts().and_then(|counts| counts.counters.get(code.index()));
         count.map_or(0, |count| count.load(Ordering::Relaxed))
     }
 

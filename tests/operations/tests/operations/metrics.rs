@@ -3,7 +3,7 @@ use crate::exposition::{self, Exposition};
 use crate::runbook;
 use crate::site::{ARCHIVE, Site};
 use anyhow::{Result, ensure};
-use secure_callbacks::verdict;
+use secure_callbacks::Code;
 use secure_callbacks_harness::tools::ProxyKind;
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ pub(crate) fn scrape(site: &Site) -> Result<Exposition> {
     for policy in ["archive", "session"] {
         let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         due.insert((ENTRIES.to_owned(), [label("policy", policy)].into()));
-        for code in verdict::codes() {
+        for code in Code::all().map(Code::as_str) {
             due.insert((REQUESTS.to_owned(), [label("policy", policy), label("result", code)].into()));
         }
     }

@@ -3,7 +3,7 @@ use crate::load::nothing_is_lost;
 use crate::site::{ARCHIVE, ARCHIVE_NEXT, SESSION, Site, now};
 use crate::{exposition, page};
 use anyhow::{Result, ensure};
-use secure_callbacks::verdict;
+use secure_callbacks::Code;
 use secure_callbacks_harness::ids;
 use secure_callbacks_harness::send::Message;
 use secure_callbacks_harness::tools::ProxyKind;
@@ -185,7 +185,7 @@ fn upgrade(site: &mut Site) -> Result<()> {
 pub(crate) fn every_code() -> Result<()> {
     let rows = page::codes()?;
     let named: BTreeSet<_> = rows.iter().copied().collect();
-    ensure!(named == verdict::codes().collect(), "the page has {named:?}");
+    ensure!(named == Code::all().map(Code::as_str).collect(), "the page has {named:?}");
     ensure!(named.len() == rows.len(), "a code has two rows");
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! configuration knows which tables may still remember a callback.
 
 use secure_callbacks::Policy;
-use secure_callbacks::verifier::UnixSeconds;
+use secure_callbacks::UnixSeconds;
 
 use crate::shared_data::{SharedData, key, update};
 

@@ -1,0 +1,271 @@
+//! The life of one callback: a host tells what happens to it, and is told what to do. No I/O and no clock.
+//!
+//! ```text
+//! Fresh ──head──▶ Body ──end of body──▶ Reserving ──the store's answer──▶ Cleared ──answer──▶ Over
+//!   └───────────────┴───── a verdict without a reservation ─────────────────┘  └─ refused, gone ─▶ Over
+//! ```
+//!
+//! What is decided here and nowhere else: what may follow what; that nothing is forwarded without a [`Clearance`]; that a
+//! reservation is settled exactly once, by the application's own final answer or by its absence; that a token is young
+//! enough when the verdict falls, also after a store that answered late.
+//!
+//! [`Clearance`]: crate::Clearance
+
+#[cfg(test)]
+mod tests;
+
+use core::mem;
+
+use crate::code::{Fault, Rejection};
+use crate::conclusion::{Conclusion, Outcome};
+use crate::identity::Identity;
+use crate::replay::{Answer, Reservation};
+use crate::settlement::{AnsweredBy, Settlement, settlement};
+use crate::time::UnixSeconds;
+use crate::verdict::{Refused, Verdict};
+use crate::verifier::{Authentic, Pending, RequestHead, Verifier};
+
+/// What a host does next.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing goes on: more of the request, or the store's answer, is awaited; or the request is over.
+    Hold,
+    /// Reserve this in the store, and tell [`Callback::reserved`].
+    Reserve(Reservation),
+    /// The verdict: record it, and forward or reply.
+    Conclude(Conclusion),
+    /// The application took the callback: have the store keep it.
+    Keep(Reservation),
+    /// It did not: have the store let go of it.
+    Release(Reservation),
+    /// What follows the verdict goes the way that the verdict said.
+    Continue,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Nothing was seen yet.
+    Fresh,
+    /// The head is good; the body is awaited.
+    Body(Pending),
+    /// All is good; the store's answer is awaited.
+    Reserving(Authentic, Reservation),
+    /// Nobody waits for the store's answer any more: what it has reserved is to be released.
+    Unwanted(Reservation),
+    /// It may go on; the reservation, if there is one, waits for the application's answer.
+    Cleared(Option<Reservation>),
+    /// It was refused, or its request is gone.
+    Over,
+}
+
+/// One callback under one policy.
+#[derive(Debug)]
+pub struct Callback(Stage);
+
+impl Default for Callback {
+    fn default() -> Self {
+        Self(Stage::Fresh)
+    }
+}
+
+impl Callback {
+    /// The head is complete.
+    pub fn head(&mut self, verifier: &Verifier, head: &RequestHead<'_>, now: UnixSeconds) -> Step {
+        if !matches!(self.0, Stage::Fresh) {
+            return self.out_of_order(verifier);
+        }
+        match verifier.start(head, now) {
+            Ok(pending) => {
+                self.0 = Stage::Body(pending);
+                Step::Hold
+            }
+            Err(refused) => self.conclude(verifier, refused.into()),
+        }
+    }
+
+    /// A length is known before its bytes are: how many are still to be taken.
+    pub fn length_ahead(&mut self, verifier: &Verifier, bytes: u64) -> Step {
+        self.with_body(verifier, |pending| pending.check_length(bytes))
+    }
+
+    /// More of the body.
+    pub fn body(&mut self, verifier: &Verifier, chunk: &[u8]) -> Step {
+        self.with_body(verifier, |pending| pending.body(chunk))
+    }
+
+    /// The SHA-256 that the whole body must have, for a host that can compare it sooner than the core; `None` if that is
+    /// not asked, or not now.
+    #[must_use]
+    pub fn expected_hash(&self) -> Option<&[u8; 32]> {
+        match &self.0 {
+            Stage::Body(pending) => pending.expected_hash(),
+            _ => None,
+        }
+    }
+
+    /// Takes the host's word that the SHA-256 of the whole body is [`Callback::expected_hash`].
+    pub fn body_matched(&mut self) {
+        if let Stage::Body(pending) = &mut self.0 {
+            pending.body_matched();
+        }
+    }
+
+    /// The body is over: with the head, with the last chunk or with the trailers. `owner` tells this reservation from a
+    /// later one of the same callback.
+    pub fn end_of_body(&mut self, verifier: &Verifier, owner: u32, now: UnixSeconds) -> Step {
+        let pending = match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Body(pending) => pending,
+            other => {
+                self.0 = other;
+                return self.out_of_order(verifier);
+            }
+        };
+        let authentic = match pending.end(now) {
+            Ok(authentic) => authentic,
+            Err(refused) => return self.conclude(verifier, refused.into()),
+        };
+        match authentic.reservation(owner, now) {
+            None => self.conclude(verifier, authentic.accept(None)),
+            Some(reservation) => {
+                self.0 = Stage::Reserving(authentic, reservation);
+                Step::Reserve(reservation)
+            }
+        }
+    }
+
+    /// The store has answered, at once or later. Its step is done first; what it says to release is released as well.
+    pub fn reserved(&mut self, verifier: &Verifier, answer: Answer, now: UnixSeconds) -> (Step, Option<Reservation>) {
+        let made = |reservation| (answer == Answer::Fresh).then_some(reservation);
+        match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Reserving(authentic, reservation) if authentic.is_too_old(now) => {
+                let refused = authentic.refuse(Rejection::TokenExpired);
+                (self.conclude(verifier, refused.into()), made(reservation))
+            }
+            Stage::Reserving(authentic, reservation) => {
+                let verdict = match answer {
+                    Answer::Fresh => authentic.accept(Some(&reservation)),
+                    Answer::Seen => authentic.refuse(Rejection::Replayed).into(),
+                    Answer::InFlight => authentic.refuse(Rejection::ReplayInFlight).into(),
+                    Answer::Full => authentic.fail(Fault::ReplayStoreFull),
+                    Answer::Unavailable => authentic.fail(Fault::ReplayStoreUnavailable),
+                };
+                let step = self.conclude(verifier, verdict);
+                if let (Stage::Cleared(waiting), Some(reservation)) = (&mut self.0, made(reservation)) {
+                    *waiting = Some(reservation);
+                }
+                (step, None)
+            }
+            Stage::Unwanted(reservation) => (Step::Hold, made(reservation)),
+            other => {
+                self.0 = other;
+                (Step::Hold, None)
+            }
+        }
+    }
+
+    /// Whether [`Callback::answered`] has anything to settle.
+    #[must_use]
+    pub fn awaits_answer(&self) -> bool {
+        matches!(self.0, Stage::Cleared(Some(_)))
+    }
+
+    /// An answer is on its way back to the sender.
+    pub fn answered(&mut self, status: u16, by: impl FnOnce() -> AnsweredBy) -> Step {
+        let Stage::Cleared(waiting) = &mut self.0 else { return Step::Hold };
+        let Some(reservation) = *waiting else { return Step::Continue };
+        let step = match settlement(status, by) {
+            Settlement::Keep => Step::Keep(reservation),
+            Settlement::Release => Step::Release(reservation),
+            Settlement::Wait => return Step::Continue,
+        };
+        *waiting = None;
+        step
+    }
+
+    /// The request is over: what nobody has answered was not taken.
+    pub fn gone(&mut self) -> Step {
+        match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Reserving(_, reservation) | Stage::Unwanted(reservation) => {
+                self.0 = Stage::Unwanted(reservation);
+                Step::Hold
+            }
+            Stage::Cleared(Some(reservation)) => Step::Release(reservation),
+            _ => Step::Hold,
+        }
+    }
+
+    /// The host can't give what the check needs: nobody can tell what the callback is worth.
+    pub fn failed(&mut self, verifier: &Verifier) -> Step {
+        match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Fresh => self.conclude(verifier, Verdict::Fail(Fault::ProxyFailed, None)),
+            Stage::Body(pending) => {
+                let identity = pending.into_identity();
+                self.conclude(verifier, Verdict::Fail(Fault::ProxyFailed, Some(identity)))
+            }
+            // Whoever waits for the store is answered now, in report mode too: what is reserved later belongs to nobody.
+            Stage::Reserving(authentic, reservation) => {
+                self.0 = Stage::Unwanted(reservation);
+                let identity = authentic.into_identity();
+                Step::Conclude(verifier.policy().conclude_not_forwarded(Some(identity)))
+            }
+            other => {
+                self.0 = other;
+                self.out_of_order(verifier)
+            }
+        }
+    }
+
+    /// The body can't come to its end any more, and the request goes on without it, to an error page: what was signed is
+    /// not what goes on.
+    pub fn body_lost(&mut self, verifier: &Verifier) -> Step {
+        match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Body(pending) => {
+                let refused =
+                    Refused { rejection: Rejection::PayloadHashMismatch, identity: Some(pending.into_identity()) };
+                self.conclude(verifier, refused.into())
+            }
+            other => {
+                self.0 = other;
+                Step::Hold
+            }
+        }
+    }
+
+    /// It was cleared, and the host could not forward it as it must be: its identity headers are not set. In report mode
+    /// too it is refused. What comes back beside the step is to be released.
+    pub fn not_forwarded(&mut self, verifier: &Verifier, identity: Option<Identity>) -> (Step, Option<Reservation>) {
+        match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Cleared(waiting) => (Step::Conclude(verifier.policy().conclude_not_forwarded(identity)), waiting),
+            other => {
+                self.0 = other;
+                (Step::Hold, None)
+            }
+        }
+    }
+
+    fn with_body(&mut self, verifier: &Verifier, take: impl FnOnce(&mut Pending) -> Result<(), Refused>) -> Step {
+        let Stage::Body(pending) = &mut self.0 else { return self.out_of_order(verifier) };
+        match take(pending) {
+            Ok(()) => Step::Hold,
+            Err(refused) => self.conclude(verifier, refused.into()),
+        }
+    }
+
+    /// What follows the verdict passes or stays, as the verdict was; what comes before the head is no callback.
+    fn out_of_order(&mut self, verifier: &Verifier) -> Step {
+        match self.0 {
+            Stage::Cleared(_) => Step::Continue,
+            Stage::Over | Stage::Reserving(..) | Stage::Unwanted(_) => Step::Hold,
+            Stage::Fresh | Stage::Body(_) => self.conclude(verifier, Verdict::Fail(Fault::ProxyFailed, None)),
+        }
+    }
+
+    fn conclude(&mut self, verifier: &Verifier, verdict: Verdict) -> Step {
+        let conclusion = verifier.policy().conclude(verdict);
+        self.0 = match conclusion.outcome {
+            Outcome::Forward(_) => Stage::Cleared(None),
+            Outcome::Reply(_) => Stage::Over,
+        };
+        Step::Conclude(conclusion)
+    }
+}
