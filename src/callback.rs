@@ -93,6 +93,12 @@ impl Callback {
         self.with_body(verifier, |pending| pending.body(chunk))
     }
 
+    /// Whether more of the body is of any use.
+    #[must_use]
+    pub fn takes_body(&self) -> bool {
+        matches!(self.0, Stage::Body(_))
+    }
+
     /// The SHA-256 that the whole body must have, for a host that can compare it sooner than the core; `None` if that is
     /// not asked, or not now.
     #[must_use]

@@ -82,9 +82,14 @@ impl<H: Host> Filter<H> {
         let step = self.callback.head(verifier, &head.request(&connection), self.now());
         self.certificate = connection.into_certificate();
         self.rest_is_short = rest_is_short && matches!(step, Step::Conclude(_));
-        let no_body_follows = head.no_body_follows();
+        let (no_body_follows, announces_body) = (head.no_body_follows(), head.announces_body());
         self.forged = Some(head.into_forged());
         match step {
+            // What follows an upgrade has no end, so a body that is announced there can't be checked.
+            Step::Hold if no_body_follows && announces_body && !end_of_stream => {
+                let step = self.callback.body_lost(verifier);
+                self.follow(&protection, step)
+            }
             Step::Hold if no_body_follows => self.end_of_body(&protection),
             step => self.follow(&protection, step),
         }
@@ -114,9 +119,17 @@ impl<H: Host> Filter<H> {
         }
         let Some(protection) = self.protection.clone() else { return Flow::Hold };
         if fields::remove_forged_trailers(&self.host).is_err() {
-            // Whatever the callback is worth, it would carry what the caller wrote.
+            // Whatever the callback is worth, it would carry what the caller wrote; also where it is on its way already
+            // (report mode, a verdict on the head), and then counts twice.
             self.forged = None;
-            return self.fail(&protection);
+            let (step, released) = self.callback.not_forwarded(protection.verifier(), None);
+            if let Some(released) = released {
+                protection.release(&released, &self.host, self.now());
+            }
+            return match step {
+                Step::Hold => self.fail(&protection),
+                step => self.follow(&protection, step),
+            };
         }
         self.time = self.host.time();
         self.end_of_body(&protection)
@@ -239,7 +252,7 @@ impl<H: Host> Filter<H> {
     }
 }
 
-/// The only way on to the application.
+/// The only way on to the application; what follows a head that went on goes the same way.
 fn forward(_: Clearance) -> Flow {
     Flow::Continue
 }
@@ -248,10 +261,11 @@ fn forward(_: Clearance) -> Flow {
 const UNCONFIGURED: &str = "secure_callbacks_unconfigured";
 
 /// Whose answer goes back. Envoy's own pass the filters like the application's, with any status; one property tells them
-/// apart (Envoy 1.36 to 1.40).
+/// apart (Envoy 1.36 to 1.40). An application that answers an upgrade otherwise than by 101 has answered all the same:
+/// Envoy passes its status on as an answer of its own.
 fn answered_by(host: &impl Host) -> AnsweredBy {
     match host.property("response\0code_details").as_deref() {
-        Some(b"via_upstream") => AnsweredBy::Application,
+        Some(b"via_upstream" | b"websocket_handshake_unsuccessful") => AnsweredBy::Application,
         _ => AnsweredBy::Proxy,
     }
 }

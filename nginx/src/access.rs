@@ -141,6 +141,12 @@ pub(crate) fn body_grows(request: Request<'_>, context: &Context, by: u64) -> bo
 /// A fault of ours while a callback is held: it is refused.
 pub(crate) fn failed(request: Request<'_>, context: &Context) {
     follow(request, context, context.tell(|callback, verifier| callback.failed(verifier)));
+    // The fault came after the verdict, and that was not carried out.
+    if context.concluded().is_none() {
+        no_context(request, context.policy());
+        let code = Some(Code::Failed(Fault::ProxyFailed));
+        context.conclude(Concluded { code, identity: None, next: Next::Fail(503) });
+    }
 }
 
 /// Does what the core says.

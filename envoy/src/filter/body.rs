@@ -45,6 +45,9 @@ impl Body {
     ) -> Result<(), Problem> {
         let ahead = u64::try_from(size.saturating_sub(self.hashed)).unwrap_or(u64::MAX);
         held(callback.length_ahead(protection.verifier(), ahead))?;
+        if !callback.takes_body() {
+            return Err(Problem::Step(Step::Hold));
+        }
         self.received = size;
         // What Envoy hashes it hashes as a whole, at the end.
         if protection.native_hash().is_some() && size <= *native_hash::SIZES.end() {

@@ -12,6 +12,7 @@ pub(super) struct Head {
     token: TokenField<Vec<u8>>,
     content_length: Option<u64>,
     no_body_follows: bool,
+    announces_body: bool,
     forged: Vec<Box<[u8]>>,
 }
 
@@ -27,8 +28,11 @@ impl Head {
                 head.token.add(value.to_vec());
             } else if name.eq_ignore_ascii_case(b"content-length") {
                 head.content_length = str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                head.announces_body |= head.content_length != Some(0);
             } else if name == b"upgrade" || (name == b":method" && value == b"CONNECT") {
                 head.no_body_follows = true;
+            } else if name == b"transfer-encoding" {
+                head.announces_body = true;
             } else if is_identity_header(name) {
                 note(&mut head.forged, name);
             }
@@ -44,6 +48,11 @@ impl Head {
     /// Whether the request is over, as far as there is anything to check.
     pub(super) fn no_body_follows(&self) -> bool {
         self.no_body_follows
+    }
+
+    /// Whether it says that there is a body, which after an upgrade nobody knows the end of.
+    pub(super) fn announces_body(&self) -> bool {
+        self.announces_body
     }
 
     /// The length that it announces, of a body that follows.

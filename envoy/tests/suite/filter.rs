@@ -259,6 +259,7 @@ fn only_the_applications_own_answer_below_500_keeps_the_reservation() {
         (by_application(503), Flow::Continue),
         (by_application(103), Flow::Continue),
         (Some((200, "upstream_reset_before_response_started{connection_termination}")), Flow::Continue),
+        (Some((200, "websocket_handshake_unsuccessful")), Flow::Hold),
         (Some((204, "direct_response")), Flow::Continue),
         (Some((401, "")), Flow::Continue),
         (Some((403, "rbac_access_denied_matched_policy[p]")), Flow::Continue),
@@ -323,20 +324,26 @@ fn who_answered_is_asked_of_a_good_answer_alone() {
 #[test]
 fn what_has_no_end_is_judged_at_its_head() {
     for (name, value) in [("upgrade", "websocket"), (":method", "CONNECT")] {
-        for (body, flow, code) in
-            [(b"".as_slice(), Flow::Continue, "accepted"), (BODY, Flow::Hold, "payload_hash_mismatch")]
-        {
+        for (body, more, flow, code) in [
+            (b"".as_slice(), ("x-other", ""), Flow::Continue, "accepted"),
+            (b"", ("content-length", "0"), Flow::Continue, "accepted"),
+            // A body that is announced can't be checked: what comes has no end.
+            (b"", ("content-length", "25"), Flow::Hold, "payload_hash_mismatch"),
+            (b"", ("transfer-encoding", "chunked"), Flow::Hold, "payload_hash_mismatch"),
+            (BODY, ("content-length", "25"), Flow::Hold, "payload_hash_mismatch"),
+            (BODY, ("x-other", ""), Flow::Hold, "payload_hash_mismatch"),
+        ] {
             let shared = Shared::default();
             let protection = protection("", &shared);
             let token = bearer(body, "one");
-            let head = [("content-length", "25"), (name, value), ("authorization", token.as_str())];
-            let envoy = FakeEnvoy::new(&shared, &head);
+            let envoy = FakeEnvoy::new(&shared, &[more, (name, value), ("authorization", token.as_str())]);
             let mut filter = envoy.filter(&protection);
-            assert_eq!(filter.request_headers(false), flow, "{name}");
-            assert_eq!(envoy.counted(), [code], "{name}");
+            assert_eq!(filter.request_headers(false), flow, "{name} {more:?}");
+            assert_eq!(envoy.counted(), [code], "{name} {more:?}");
             assert_eq!(envoy.replies().len(), usize::from(flow == Flow::Hold), "{name}: answered at once");
             // What comes then goes the same way.
             assert_eq!(arrive(&envoy, &mut filter, BODY, false), flow, "{name}");
+            assert_eq!(envoy.0.largest_slice.get(), 0, "nobody reads it");
         }
     }
 }
@@ -397,12 +404,17 @@ fn a_body_that_cannot_be_read_is_refused_whatever_its_hash() {
 
 #[test]
 fn trailers_that_cannot_be_read_stop_the_request() {
-    for more in ["", r#""mode": "report""#] {
+    for (more, head) in [
+        ("", request as fn(&Shared, &[u8]) -> FakeEnvoy),
+        (r#""mode": "report""#, request),
+        // The verdict fell at the head, and the request is on its way.
+        (r#""mode": "report""#, |shared, _| FakeEnvoy::new(shared, &[])),
+    ] {
         let shared = Shared::default();
         let protection = protection(more, &shared);
-        let envoy = request(&shared, b"");
+        let envoy = head(&shared, b"");
         let mut filter = envoy.filter(&protection);
-        assert_eq!(filter.request_headers(false), Flow::Hold);
+        filter.request_headers(false);
         envoy.0.fields_fail.set(true);
         assert_eq!(filter.request_trailers(), Flow::Hold);
         assert_eq!(envoy.replies(), [503]);

@@ -34,8 +34,8 @@ fn at_once() -> Result<()> {
     let filters = [policy(), reporting].map(|policy| envoy::filter(&policy, envoy::Form::Struct, &[]));
     let settings = json!({ "upgrade_configs": [{ "upgrade_type": "websocket" }] });
     let (running, ports) = start(filters.into(), &settings, LEVELS)?;
-    let send = |running: &Running, port: usize, callback: &Callback| {
-        running.upstream.script(&callback.id, [Answer { body: Vec::new(), ..Answer::status(101) }]);
+    let send = |running: &Running, port: usize, callback: &Callback, status: u16| {
+        running.upstream.script(&callback.id, [Answer { body: Vec::new(), ..Answer::status(status) }]);
         let exchange = async {
             let mut connection = http1::Connection::open(ports[port].http1).await?;
             connection.write(&http1::writes(&upgrading(callback)).concat()).await?;
@@ -47,14 +47,20 @@ fn at_once() -> Result<()> {
     };
     // Of an empty body, and of one that an upgrade does not have.
     let (good, forged) = (Callback::with_body(b""), Callback::new());
-    let reply = send(&running, 0, &good)?;
+    let reply = send(&running, 0, &good, 101)?;
     ensure!(reply.status == 101, "{} {}", reply.status, reply.text());
     ensure!(running.upstream.deliveries(&good.id) == 1, "not delivered");
-    let again = send(&running, 0, &good)?;
+    let again = send(&running, 0, &good, 101)?;
     ensure!(again.code().as_deref() == Some("replayed"), "101 is final: {} {}", again.status, again.text());
-    refused(&running.upstream, &forged, &send(&running, 0, &forged)?, "payload_hash_mismatch")?;
+    // An application that does not change the protocol has answered, too.
+    let declined = Callback::with_body(b"");
+    let answered = send(&running, 0, &declined, 200)?;
+    ensure!(answered.status == 200, "{} {}", answered.status, answered.text());
+    let again = send(&running, 0, &declined, 200)?;
+    ensure!(again.code().as_deref() == Some("replayed"), "after 200: {} {}", again.status, again.text());
+    refused(&running.upstream, &forged, &send(&running, 0, &forged, 101)?, "payload_hash_mismatch")?;
     for callback in [Callback::with_body(b""), Callback::new()] {
-        let reply = send(&running, 1, &callback)?;
+        let reply = send(&running, 1, &callback, 101)?;
         ensure!(reply.status == 101, "in report mode: {} {}", reply.status, reply.text());
     }
     Ok(())
