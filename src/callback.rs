@@ -258,6 +258,7 @@ impl Callback {
     }
 
     /// What follows the verdict passes or stays, as the verdict was; what comes before the head is no callback.
+    #[inline(never)]
     fn out_of_order(&mut self, verifier: &Verifier) -> Step {
         match self.0 {
             Stage::Cleared(_) => Step::Continue,
@@ -266,6 +267,8 @@ impl Callback {
         }
     }
 
+    /// Not put into each of the many places that end here: the filter is to stay small.
+    #[inline(never)]
     fn conclude(&mut self, verifier: &Verifier, verdict: Verdict) -> Step {
         let conclusion = verifier.policy().conclude(verdict);
         self.0 = match conclusion.outcome {

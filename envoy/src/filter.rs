@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use secure_callbacks::UnixSeconds;
 use secure_callbacks::identity::IdentityHeaders;
-use secure_callbacks::{AnsweredBy, Callback, Clearance, Conclusion, Identity, Outcome, Reply, Step};
+use secure_callbacks::{AnsweredBy, Callback, Clearance, Conclusion, Fault, Identity, Outcome, Reply, Step};
 
 use crate::protection::Protection;
 use body::{Body, Problem};
@@ -71,7 +71,9 @@ impl<H: Host> Filter<H> {
 
     /// The head is complete.
     pub fn request_headers(&mut self, end_of_stream: bool) -> Flow {
-        let Some(protection) = self.protection.clone() else { return self.answer(Reply::unavailable(), UNCONFIGURED) };
+        let Some(protection) = self.protection.clone() else {
+            return self.answer(Reply::unavailable(), Fault::ProxyFailed.as_str());
+        };
         let verifier = protection.verifier();
         let Ok(head) = Head::read(&self.host, verifier.policy().token_header(), end_of_stream) else {
             return self.fail(&protection);
@@ -122,11 +124,7 @@ impl<H: Host> Filter<H> {
             // Whatever the callback is worth, it would carry what the caller wrote; also where it is on its way already
             // (report mode, a verdict on the head), and then counts twice.
             self.forged = None;
-            let (step, released) = self.callback.not_forwarded(protection.verifier(), None);
-            if let Some(released) = released {
-                protection.release(&released, &self.host, self.now());
-            }
-            return match step {
+            return match self.not_forwarded(&protection, None) {
                 Step::Hold => self.fail(&protection),
                 step => self.follow(&protection, step),
             };
@@ -186,7 +184,8 @@ impl<H: Host> Filter<H> {
         self.follow(protection, step)
     }
 
-    /// Does what the core says.
+    /// Does what the core says. One function for all events, which the compiler would put into each of them.
+    #[inline(never)]
     fn follow(&mut self, protection: &Protection, step: Step) -> Flow {
         match step {
             Step::Hold => Flow::Hold,
@@ -215,11 +214,9 @@ impl<H: Host> Filter<H> {
     /// Carries a verdict out and records it.
     fn conclude(&mut self, protection: &Protection, conclusion: Conclusion) -> Flow {
         if matches!(conclusion.outcome, Outcome::Forward(_)) && self.tell_application(&conclusion).is_err() {
-            let Conclusion { identity, outcome, .. } = conclusion;
-            return match outcome {
-                Outcome::Forward(clearance) => self.not_forwarded(protection, clearance, identity),
-                Outcome::Reply(_) => Flow::Hold,
-            };
+            self.rest_is_short = false;
+            let step = self.not_forwarded(protection, conclusion.identity);
+            return self.follow(protection, step);
         }
         record::record(&self.host, protection, &conclusion);
         match conclusion.outcome {
@@ -228,13 +225,13 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    fn not_forwarded(&mut self, protection: &Protection, _: Clearance, identity: Option<Identity>) -> Flow {
-        self.rest_is_short = false;
+    /// It was cleared, and can't go on as it must be.
+    fn not_forwarded(&mut self, protection: &Protection, identity: Option<Identity>) -> Step {
         let (step, released) = self.callback.not_forwarded(protection.verifier(), identity);
         if let Some(released) = released {
             protection.release(&released, &self.host, self.now());
         }
-        self.follow(protection, step)
+        step
     }
 
     /// Adds the identity headers, after what came from outside under their names is gone: to add costs less than to
@@ -256,9 +253,6 @@ impl<H: Host> Filter<H> {
 fn forward(_: Clearance) -> Flow {
     Flow::Continue
 }
-
-/// What the access log shows of a request that no policy is there to judge.
-const UNCONFIGURED: &str = "secure_callbacks_unconfigured";
 
 /// Whose answer goes back. Envoy's own pass the filters like the application's, with any status; one property tells them
 /// apart (Envoy 1.36 to 1.40). An application that answers an upgrade otherwise than by 101 has answered all the same:
