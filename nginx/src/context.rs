@@ -4,7 +4,7 @@
 //! same token would be refused as its own replay.
 #![forbid(unsafe_code)]
 
-use core::cell::{Cell, OnceCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use ngx::allocator::AllocError;
@@ -18,7 +18,7 @@ use crate::settle;
 /// longer than one step.
 pub(crate) struct Context {
     policy: Rc<ActivePolicy>,
-    callback: Cell<Callback>,
+    callback: RefCell<Callback>,
     /// How much of the body has come in.
     pub(crate) received: Cell<u64>,
     concluded: OnceCell<Concluded>,
@@ -75,7 +75,7 @@ impl Context {
     pub(crate) fn begin<'r>(request: Request<'r>, policy: &Rc<ActivePolicy>) -> Result<&'r Self, AllocError> {
         request.keep(Self {
             policy: Rc::clone(policy),
-            callback: Cell::default(),
+            callback: RefCell::default(),
             received: Cell::new(0),
             concluded: OnceCell::new(),
             interim: Cell::new(None),
@@ -100,12 +100,9 @@ impl Context {
         &self.policy
     }
 
-    /// Tells the callback what happens to it. `tell` calls nothing of nginx's.
+    /// Tells the callback what happens to it. `tell` calls nothing of nginx's that calls back.
     pub(crate) fn tell<T>(&self, tell: impl FnOnce(&mut Callback, &Verifier) -> T) -> T {
-        let mut callback = self.callback.take();
-        let told = tell(&mut callback, self.policy.verifier());
-        self.callback.set(callback);
-        told
+        tell(&mut self.callback.borrow_mut(), self.policy.verifier())
     }
 
     pub(crate) fn concluded(&self) -> Option<&Concluded> {
