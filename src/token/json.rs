@@ -21,21 +21,26 @@ pub(crate) enum Scalar<'a> {
 /// or names any member twice (however it is escaped).
 pub(crate) fn members<'a, const N: usize>(json: &'a str, wanted: &[&str; N]) -> Option<[Option<Scalar<'a>>; N]> {
     let mut values = [const { None }; N];
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let is_good = deserializer.deserialize_any(Members { wanted, values: &mut values }).ok()?;
-    deserializer.end().ok()?;
-    is_good.then_some(values)
+    read(json, wanted, &mut values)?.then_some(values)
 }
 
-struct Members<'w, 'de, const N: usize> {
-    wanted: &'w [&'w str; N],
+/// The same for any number of members; `false` for JSON that is not such an object.
+fn read<'a>(json: &'a str, wanted: &[&str], values: &mut [Option<Scalar<'a>>]) -> Option<bool> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let is_good = deserializer.deserialize_any(Members { wanted, values }).ok()?;
+    deserializer.end().ok()?;
+    Some(is_good)
+}
+
+struct Members<'w, 'de> {
+    wanted: &'w [&'w str],
     /// Written where they stay: they are large.
-    values: &'w mut [Option<Scalar<'de>>; N],
+    values: &'w mut [Option<Scalar<'de>>],
 }
 
 /// `false` for what is JSON, but not what it should be. An error of `serde`'s own would be a message that nobody reads, and
 /// would bring the search for a position in it, and the formatting of floating-point numbers, 50 KB, into the module.
-impl<'de, const N: usize> Visitor<'de> for Members<'_, 'de, N> {
+impl<'de> Visitor<'de> for Members<'_, 'de> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ mod build;
 mod code;
 mod docker;
 mod envoy;
+mod floors;
 mod instructions;
 mod nginx;
 mod package;

@@ -8,6 +8,7 @@ mod report;
 use crate::build;
 use crate::docker;
 use crate::envoy;
+use crate::floors;
 use crate::nginx::Nginx;
 use crate::package;
 use crate::purity;
@@ -30,6 +31,8 @@ pub(crate) enum Step {
     Unit,
     /// What the core may not reach.
     Purity,
+    /// That no file of the product imports what imports it.
+    Floors,
     /// The linter, on every package as it is built.
     Clippy,
     /// The artifacts.
@@ -50,9 +53,10 @@ pub(crate) enum Step {
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Fmt,
         Self::Purity,
+        Self::Floors,
         Self::Unit,
         Self::Clippy,
         Self::Build,
@@ -70,6 +74,7 @@ impl Step {
             Self::Fmt => "fmt",
             Self::Unit => "unit",
             Self::Purity => "purity",
+            Self::Floors => "floors",
             Self::Clippy => "clippy",
             Self::Build => "build",
             Self::Packages => "packages",
@@ -84,7 +89,7 @@ impl Step {
     fn needs(self, part: Part) -> bool {
         let in_one_step_alone = matches!(part, Part::OlderEnvoys | Part::SuitePackages | Part::SuiteNginx);
         match self {
-            Self::Fmt | Self::Purity | Self::Unit => false,
+            Self::Fmt | Self::Purity | Self::Floors | Self::Unit => false,
             Self::Clippy => matches!(part, Part::Wasm | Part::Packages | Part::SystemNginx),
             Self::Build => !matches!(part, Part::Envoy | Part::OlderEnvoys),
             Self::Docker => part != Part::BuiltNginx && !in_one_step_alone && docker::missing().is_none(),
@@ -106,6 +111,7 @@ pub(crate) fn run(steps: &[Step]) -> bool {
         match step {
             Step::Fmt => report.plain("fmt", || Cmd::cargo(["fmt", "--all", "--check"]).shown()),
             Step::Purity => report.plain("purity", purity::check),
+            Step::Floors => report.plain("floors", floors::check),
             Step::Unit => {
                 report.tests("tests of the core, the filter and their support", &["test"]);
                 report.tests("allocations of the accept path", &["test", "-p", "secure-callbacks-micro", "--tests"]);
