@@ -9,7 +9,7 @@
 //!    be reserved ([`Authentic`]).
 //! 4. [`code`]: every verdict once; and the [`Clearance`] that forwarding needs.
 //! 5. [`settlement`](settlement()): what the answer means for the callback that was forwarded.
-//! 6. [`reply`], [`identity`] and [`names`]: what the caller, the application and the operator see.
+//! 6. [`reply`], [`record`] and [`names`]: what the caller, the application and the operator see.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,8 @@ mod interim;
 pub mod names;
 mod payload;
 pub mod policy;
+pub mod problem;
+pub mod record;
 pub mod replay;
 pub mod reply;
 mod secret;
@@ -41,11 +43,13 @@ pub use code::{Code, Fault, Rejection, Severity, Status};
 pub use conclusion::{Clearance, Conclusion, Outcome};
 pub use identity::Identity;
 pub use interim::FinalStatus;
-pub use policy::{Policy, PolicyConfig, PolicyError};
+pub use policy::{Policy, PolicyConfig};
+pub use problem::PolicyError;
 pub use replay::{Answer, ReplayStore, Reservation};
 pub use reply::Reply;
 pub use secret::{Secret, SecretProblem, SecretSource};
 pub use settlement::{AnsweredBy, Settlement, settlement};
 pub use time::UnixSeconds;
+pub use token::TokenField;
 pub use verdict::{Refused, Verdict, Verified};
-pub use verifier::{Authentic, Pending, RequestHead, TokenField, Verifier};
+pub use verifier::{Authentic, Pending, RequestHead, Verifier};

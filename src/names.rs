@@ -1,9 +1,6 @@
 //! The names that others rely on: of the header fields that the application gets, of the values in the access log, and
 //! of the metrics. Each host writes them in its own way; none has them twice.
 
-use crate::code::Code;
-use crate::identity::Identity;
-
 /// The names of the identity headers, in lower case. A copy that comes from outside, as header or as trailer, is never
 /// passed on.
 pub const IDENTITY_HEADERS: [&str; 6] = [
@@ -57,17 +54,6 @@ impl AccessLogValue {
             Self::ApiKey => "secure_callbacks_api_key",
             Self::ApplicationId => "secure_callbacks_application_id",
             Self::Jti => "secure_callbacks_jti",
-        }
-    }
-
-    /// What it shows of a verdict; `None`: nothing.
-    #[must_use]
-    pub fn of(self, code: Code, identity: Option<&Identity>) -> Option<&str> {
-        match self {
-            Self::Result => Some(code.as_str()),
-            Self::ApiKey => identity.map(Identity::api_key),
-            Self::ApplicationId => identity.and_then(Identity::application_id),
-            Self::Jti => identity.and_then(Identity::jti),
         }
     }
 }

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use crate::policy::Problem;
+use crate::problem::Problem;
 
 /// The networks that callbacks may come from.
 #[derive(Debug, Clone)]

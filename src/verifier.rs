@@ -13,42 +13,8 @@ use crate::payload::{PayloadCheck, parse_payload_hash};
 use crate::policy::{Account, PayloadHashRule, Policy};
 use crate::replay::{Key, Reservation};
 use crate::time::UnixSeconds;
-use crate::token::{self, Claims, Token};
+use crate::token::{self, Claims, Token, TokenField};
 use crate::verdict::{Refused, Verdict, Verified};
-
-/// The token header of a request, as it came in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TokenField<T> {
-    /// Not there.
-    #[default]
-    Absent,
-    /// There once: its bytes.
-    Once(T),
-    /// There more than once: which of them counts is anybody's guess.
-    Repeated,
-}
-
-impl<T> TokenField<T> {
-    /// The header comes, perhaps not for the first time.
-    pub fn add(&mut self, value: T) {
-        *self = match self {
-            Self::Absent => Self::Once(value),
-            Self::Once(_) | Self::Repeated => Self::Repeated,
-        };
-    }
-}
-
-impl<T: AsRef<[u8]>> TokenField<T> {
-    /// What [`RequestHead`] takes.
-    #[must_use]
-    pub fn bytes(&self) -> TokenField<&[u8]> {
-        match self {
-            Self::Absent => TokenField::Absent,
-            Self::Once(value) => TokenField::Once(value.as_ref()),
-            Self::Repeated => TokenField::Repeated,
-        }
-    }
-}
 
 /// What the core asks of a request's head.
 #[derive(Clone, Copy)]

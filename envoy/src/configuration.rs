@@ -4,7 +4,7 @@
 use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value as StructValue};
-use secure_callbacks::policy::Problem;
+use secure_callbacks::problem::Problem;
 use secure_callbacks::{PolicyConfig, PolicyError, SecretProblem, SecretSource};
 use serde_json::{Map, Value};
 

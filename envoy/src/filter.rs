@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use secure_callbacks::UnixSeconds;
-use secure_callbacks::identity::IdentityHeaders;
+use secure_callbacks::record::IdentityHeaders;
 use secure_callbacks::{AnsweredBy, Callback, Clearance, Conclusion, Fault, Identity, Outcome, Reply, Step};
 
 use crate::protection::Protection;

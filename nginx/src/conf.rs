@@ -9,7 +9,8 @@ use core::ffi::c_void;
 use core::fmt;
 
 use ngx::http::{Merge, MergeConfigError};
-use secure_callbacks::policy::{Line, names};
+use secure_callbacks::policy::{Line, line_of};
+use secure_callbacks::problem::names;
 use secure_callbacks::{PolicyConfig, PolicyError, Verifier};
 
 use crate::host::conf::{Complained, Conf, Place, Words};
@@ -50,7 +51,7 @@ impl MainConf {
     /// Reads a block.
     pub(crate) fn add_policy(&mut self, conf: Conf<'_>, tag: *mut c_void) -> Result<(), Complained> {
         let Words { place, words } = conf.words();
-        let lines = conf.block()?;
+        let block = conf.block()?;
         let Some([_, name]) = words.as_deref() else {
             return Err(conf.complain(&place, format_args!("the policy's name is not UTF-8")));
         };
@@ -60,18 +61,22 @@ impl MainConf {
         if self.policies.iter().any(|policy| policy.name() == name) {
             return Err(conf.complain(&place, format_args!("duplicate secure_callbacks_policy{}", Quoted(name))));
         }
+        let lines = lines_of(conf, &block)?;
+        let place_of = |field: &str| {
+            let line = line_of(field, &lines).and_then(|line| block.get(line));
+            line.map_or(&place, |line| &line.place)
+        };
         let complain = |error: &PolicyError| {
-            let place = place_of(&error.field, &lines).unwrap_or(&place);
+            let place = place_of(&error.field);
             conf.complain(place, format_args!("secure_callbacks_policy{}: {error}", Quoted(name)))
         };
-        let config = PolicyConfig::from_lines(name, &words_of(conf, &lines)?).map_err(|error| complain(&error))?;
+        let config = PolicyConfig::from_lines(name, &lines).map_err(|error| complain(&error))?;
         let policy =
             config.resolve(&MasterProcess { directory: conf.directory() }).map_err(|error| complain(&error))?;
         if let [first, ..] = policy.short_secrets() {
-            let place = place_of(first, &lines).unwrap_or(&place);
             let all = policy.short_secrets().join(", ");
             let advice = "shorter than 32 bytes, which RFC 7518 asks for";
-            conf.warn(place, format_args!("secure_callbacks_policy \"{name}\": {all}: {advice}"));
+            conf.warn(place_of(first), format_args!("secure_callbacks_policy \"{name}\": {all}: {advice}"));
         }
         let owner = Owner { conf, place: &place, policy: name, tag };
         let (counters, tables) = (Counters::request(owner)?, Tables::request(owner, &policy)?);
@@ -97,33 +102,12 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-fn words_of(conf: Conf<'_>, lines: &[Words]) -> Result<Vec<Line>, Complained> {
+fn lines_of(conf: Conf<'_>, block: &[Words]) -> Result<Vec<Line>, Complained> {
     let line = |words: &Words| match words.words.as_deref() {
         Some([name, values @ ..]) => Ok(Line { name: name.clone(), values: values.to_vec() }),
         _ => Err(conf.complain(&words.place, format_args!("not UTF-8"))),
     };
-    lines.iter().map(line).collect()
-}
-
-/// Where a field stands in the block. Policies name fields as their JSON form has them.
-fn place_of<'l>(field: &str, lines: &'l [Words]) -> Option<&'l Place> {
-    let end = field.find(['.', '[']).unwrap_or(field.len());
-    let (field, rest) = field.split_at(end);
-    let nth: Option<usize> =
-        rest.strip_prefix('[').and_then(|rest| rest.split(']').next()).and_then(|nth| nth.parse().ok());
-    if field == "lines" {
-        return lines.get(nth?).map(|line| &line.place);
-    }
-    let name = match field {
-        "accounts" => "account",
-        "source_addresses" => "source_address",
-        scalar => scalar,
-    };
-    let named = |line: &&Words| line.words.as_ref().and_then(|words| words.first()).is_some_and(|word| word == name);
-    let mut found = lines.iter().filter(named);
-    // A scalar that stands there twice is wrong the second time.
-    let line = if field == "accounts" { found.nth(nth?) } else { found.next_back() };
-    line.map(|line| &line.place)
+    block.iter().map(line).collect()
 }
 
 impl LocationConf {

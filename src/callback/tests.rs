@@ -13,7 +13,8 @@ use crate::conclusion::Outcome;
 use crate::policy::PolicyConfig;
 use crate::replay::{Answer, Reservation};
 use crate::settlement::AnsweredBy;
-use crate::verifier::{RequestHead, TokenField, Verifier};
+use crate::token::TokenField;
+use crate::verifier::{RequestHead, Verifier};
 
 const NOW: i64 = 1_800_000_000;
 const BODY: &[u8] = b"{\"event\":\"streamCreated\"}";

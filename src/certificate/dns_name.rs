@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use crate::policy::Problem;
+use crate::problem::Problem;
 
 /// A DNS name as a policy writes it, in lower case: whole, or with `*.` for one leading label.
 #[derive(Debug, Clone, PartialEq, Eq)]

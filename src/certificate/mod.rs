@@ -12,7 +12,7 @@ pub(crate) use dns_name::DnsPattern;
 pub(crate) use subject::WantedSubject;
 
 use crate::code::Rejection;
-use crate::policy::Problem;
+use crate::problem::Problem;
 
 /// A SHA-256 digest of a certificate's DER form.
 pub type Fingerprint = [u8; 32];

@@ -5,7 +5,7 @@ use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::policy::Problem;
+use crate::problem::Problem;
 
 /// A distinguished name: its relative names, most specific first, each a sorted set (a multi-valued one has no order).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 
 use serde_json::Value;
 
-use super::error::{PolicyError, Problem};
 use super::fields::Fields;
 use super::{lines, strict_json};
 use crate::certificate::{CertificateRule, DnsPattern, WantedSubject, parse_fingerprint};
 use crate::code::Status;
 use crate::identity::is_plain;
 use crate::names::is_identity_header;
+use crate::problem::{PolicyError, Problem};
 use crate::secret::SecretReference;
 use crate::source::{SourceAddresses, parse_network};
 

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
-use super::error::{PolicyError, Problem};
 use super::units;
+use crate::problem::{PolicyError, Problem};
 
 /// The fields of an object that are not taken yet.
 pub(super) struct Fields {

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
-use super::error::{PolicyError, Problem};
+use crate::problem::{PolicyError, Problem};
 
 /// One line: its first word, and the others, without the quotes around a whole word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,25 @@ type Parts = &'static [(&'static str, &'static str)];
 const ACCOUNT_PARTS: Parts = &[("secret", "secrets"), ("application", "applications")];
 const CERTIFICATE_PARTS: Parts =
     &[("subject", "subjects"), ("dns_name", "dns_names"), ("sha256_fingerprint", "sha256_fingerprints")];
+
+/// Which of the lines of a block a place is in that [`PolicyError`] or [`Policy::short_secrets`] names; `None`: in none of
+/// them, such as a field that is missing. Places name fields as the JSON form has them.
+///
+/// [`Policy::short_secrets`]: super::Policy::short_secrets
+#[must_use]
+pub fn line_of(place: &str, lines: &[Line]) -> Option<usize> {
+    let (field, rest) = place.split_at(place.find(['.', '[']).unwrap_or(place.len()));
+    let nth = || rest.strip_prefix('[')?.split(']').next()?.parse().ok();
+    let name = match field {
+        "lines" => return nth(),
+        "accounts" => "account",
+        "source_addresses" => "source_address",
+        scalar => scalar,
+    };
+    let mut found = lines.iter().enumerate().filter(|(_, line)| line.name == name).map(|(index, _)| index);
+    // A scalar that stands there twice is wrong the second time.
+    if field == "accounts" { found.nth(nth()?) } else { found.next_back() }
+}
 
 pub(super) fn to_value(name: &str, lines: &[Line]) -> Result<Value, PolicyError> {
     let mut fields = Map::new();
@@ -136,4 +155,58 @@ fn push(fields: &mut Map<String, Value>, list: &str, value: &str) {
 fn unquoted(value: &str) -> &str {
     let inside = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
     inside('"').or_else(|| inside('\'')).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    #[test]
+    fn a_place_is_found_in_its_line() {
+        let line = |text: &str| {
+            let mut words = text.split(' ').map(ToString::to_string);
+            Line { name: words.next().unwrap(), values: words.collect() }
+        };
+        let lines: Vec<_> = [
+            "mode enforce",
+            "account a secret=text:0123",
+            "max_age 5m",
+            "account b secret=text:4567",
+            "source_address 10.0.0.0/8",
+            "max_age 6m",
+            "source_address 192.0.2.0/24",
+        ]
+        .into_iter()
+        .map(line)
+        .collect();
+        for (place, due) in [
+            ("mode", Some(0)),
+            ("accounts[0].secrets[0]", Some(1)),
+            ("accounts[1].api_key", Some(3)),
+            ("accounts[1]", Some(3)),
+            ("accounts[2].api_key", None),
+            ("accounts", None),
+            // Given twice: wrong the second time.
+            ("max_age", Some(5)),
+            ("source_addresses[0]", Some(6)),
+            ("lines[2]", Some(2)),
+            ("leeway", None),
+            ("", None),
+        ] {
+            assert_eq!(line_of(place, &lines), due, "{place}");
+        }
+        // The places are those that errors name.
+        for (bad, due) in [
+            (vec!["mode enforce", "account a secret=text:0123", "account b secret=env:"], Some(2)),
+            (vec!["max_age 5m", "account a secret=text:0123", "max_age 6m"], Some(2)),
+            (vec!["account a secret=text:0123", "Secret!"], Some(1)),
+            (vec!["mode enforce"], None),
+        ] {
+            let lines: Vec<_> = bad.iter().copied().map(line).collect();
+            let error = crate::PolicyConfig::from_lines("p", &lines).unwrap_err();
+            assert_eq!(line_of(&error.field, &lines), due, "{bad:?}: {error}");
+        }
+    }
 }

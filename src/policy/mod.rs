@@ -5,10 +5,8 @@
 //! the [`Policy`].
 
 mod config;
-mod error;
 mod fields;
 mod lines;
-pub mod names;
 mod strict_json;
 mod units;
 
@@ -21,11 +19,11 @@ use core::{iter, mem};
 use jsonwebtoken::DecodingKey;
 
 pub use config::{AccountConfig, Mode, PayloadHashRule, PolicyConfig};
-pub use error::{PolicyError, Problem};
-pub use lines::Line;
+pub use lines::{Line, line_of};
 
 use crate::certificate::CertificateRule;
 use crate::code::Status;
+use crate::problem::{PolicyError, Problem};
 use crate::reply::Challenges;
 use crate::secret::SecretSource;
 use crate::source::SourceAddresses;

@@ -6,8 +6,7 @@ use core::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::error::{PolicyError, Problem};
-use super::names;
+use crate::problem::{PolicyError, Problem, names};
 
 /// Reads a whole text.
 pub(super) fn parse(text: &str) -> Result<Value, PolicyError> {

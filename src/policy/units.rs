@@ -2,7 +2,7 @@
 
 use alloc::string::ToString;
 
-use super::error::Problem;
+use crate::problem::Problem;
 
 /// A year: beyond it a duration is a mistake, and sums of durations stay far from overflow.
 const LONGEST_SECONDS: u64 = 365 * 24 * 60 * 60;

@@ -1,8 +1,8 @@
 //! How many entries of a table are live, without looking at the table: entries are counted by when they expire, in the
 //! cells of a wheel that turns with the clock.
 
-use super::PENDING_SECONDS;
-use super::window::stamp;
+use super::reservation::PENDING_SECONDS;
+use super::slot::stamp;
 use crate::time::UnixSeconds;
 
 /// Finer cells would let an expired entry's room be used sooner; with 64, after at most a 62nd of the memory's length.

@@ -2,7 +2,8 @@
 //! has expired, each callback is reserved there too, so that neither an update nor the workers' short disagreement during
 //! it lets a replay through.
 
-use super::{Answer, Reservation};
+use super::reservation::Reservation;
+use super::store::Answer;
 use crate::time::UnixSeconds;
 
 /// One table among several.
@@ -10,7 +11,7 @@ pub trait Generation {
     /// Whether it is the policy's own, and not an earlier one's.
     fn is_own(&self) -> bool;
 
-    /// Reserves in one atomic step, as [`super::ReplayStore::reserve`].
+    /// Reserves in one atomic step, as [`ReplayStore::reserve`](super::ReplayStore::reserve).
     fn reserve(&self, reservation: &Reservation, now: UnixSeconds) -> Answer;
 
     /// Gives the place back; `false`: that could not be done.

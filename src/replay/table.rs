@@ -1,8 +1,11 @@
 //! The whole table in one slice, for a host whose workers share memory, with its capacity exact.
 
 use super::census::Census;
-use super::window::{Layout, Slot, Window};
-use super::{Answer, Key, ReplayStore, Reservation};
+use super::layout::Layout;
+use super::reservation::{Key, Reservation};
+use super::slot::Slot;
+use super::store::{Answer, ReplayStore};
+use super::window::Window;
 use crate::time::UnixSeconds;
 
 /// A table over slots and a census that the host keeps. The host holds its lock for as long as the table lives.
@@ -59,7 +62,7 @@ impl ReplayStore for Table<'_> {
         let room = self.census.live(now) < self.capacity;
         let answer = self.window(reservation.key()).reserve_if(room, reservation, now);
         if answer == Answer::Fresh {
-            self.census.add(reservation.pending_stamp());
+            self.census.add(Slot::pending(reservation).until());
         }
         answer
     }
@@ -69,7 +72,7 @@ impl ReplayStore for Table<'_> {
             if before.is_live_at(now) {
                 self.census.remove(before.until());
             }
-            self.census.add(reservation.kept_stamp());
+            self.census.add(Slot::kept(reservation).until());
         }
     }
 

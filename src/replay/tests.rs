@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::time::UnixSeconds;
 
 const MEMORY: i64 = 330;
 
@@ -84,7 +85,7 @@ proptest! {
                 Step::Keep(nth) if !made.is_empty() => {
                     let (id, _, kept) = made.swap_remove(nth % made.len());
                     store.table().keep(&kept, now);
-                    model.insert(id, Entry { until: kept.kept_until, owner: None });
+                    model.insert(id, Entry { until: kept.kept_until(), owner: None });
                 }
                 Step::Release(nth) if !made.is_empty() => {
                     let (id, owner, released) = made.swap_remove(nth % made.len());

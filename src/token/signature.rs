@@ -10,7 +10,7 @@ use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{Error as SignatureError, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
-use super::Token;
+use super::jws::Token;
 use super::mac::Keyed;
 use crate::code::Rejection;
 use crate::secret::Secret;

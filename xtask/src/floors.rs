@@ -202,14 +202,27 @@ mod tests {
     fn a_circle_is_found_and_shown() {
         for (files, circle) in [
             // By `use`, by a path in the code, by a group, by a glob.
-            (vec![("a.rs", "use crate::b::B;"), ("b.rs", "fn f() { crate::a::f() }")], "src/a.rs → src/b.rs → src/a.rs"),
             (
-                vec![("a.rs", "use crate::{b::{self}, d};"), ("b.rs", "use super::c::*;"), ("c.rs", "use crate::a as x;")],
+                vec![("a.rs", "use crate::b::B;"), ("b.rs", "fn f() { crate::a::f() }")],
+                "src/a.rs → src/b.rs → src/a.rs",
+            ),
+            (
+                vec![
+                    ("a.rs", "use crate::{b::{self}, d};"),
+                    ("b.rs", "use super::c::*;"),
+                    ("c.rs", "use crate::a as x;"),
+                ],
                 "src/a.rs → src/b.rs → src/c.rs → src/a.rs",
             ),
             // A folder that hands on what is in it, and a room that takes it back from the folder.
-            (vec![("a/mod.rs", "mod b; pub use b::B;"), ("a/b.rs", "use super::C;")], "src/a/b.rs → src/a/mod.rs → src/a/b.rs"),
-            (vec![("a.rs", "mod b; pub use self::b::B;"), ("a/b.rs", "use crate::a::C;")], "src/a/b.rs → src/a.rs → src/a/b.rs"),
+            (
+                vec![("a/mod.rs", "mod b; pub use b::B;"), ("a/b.rs", "use super::C;")],
+                "src/a/b.rs → src/a/mod.rs → src/a/b.rs",
+            ),
+            (
+                vec![("a.rs", "mod b; pub use self::b::B;"), ("a/b.rs", "use crate::a::C;")],
+                "src/a/b.rs → src/a.rs → src/a/b.rs",
+            ),
             (vec![("lib.rs", "pub use a::A;"), ("a.rs", "fn f(_: crate::A) {}")], "src/a.rs → src/lib.rs → src/a.rs"),
         ] {
             let found = circles(&crate_of(&files));
@@ -225,7 +238,11 @@ mod tests {
             vec![("a/mod.rs", "pub mod b; pub use b::B; mod c;"), ("a/b.rs", "use super::c::C;"), ("a/c.rs", "")],
             // A test may look at what is above it, and a module declares what it is made of.
             vec![("a.rs", "use crate::b;"), ("b.rs", "#[cfg(test)] mod tests { use crate::a; }")],
-            vec![("a.rs", "mod b;"), ("a/b.rs", "pub(in crate::a) fn f() { let a = super::super::c::f; }"), ("c.rs", "")],
+            vec![
+                ("a.rs", "mod b;"),
+                ("a/b.rs", "pub(in crate::a) fn f() { let a = super::super::c::f; }"),
+                ("c.rs", ""),
+            ],
         ] {
             assert_eq!(circles(&crate_of(&files)), Vec::<String>::new(), "{files:?}");
         }

@@ -1,10 +1,11 @@
 //! Why a policy is refused: the field, by its place, and the problem.
 
+pub mod names;
+
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-use super::names;
 use crate::secret::SecretProblem;
 
 /// One bad entry refuses the whole policy. Its text is `FIELD: PROBLEM`, and never holds a value: any may be a secret in
@@ -27,7 +28,7 @@ impl PolicyError {
 
     /// No field of the object at `place` has this name; `known` are the names it might have. A name that may be a secret is
     /// not in the error.
-    pub(super) fn unknown(place: &str, name: &str, known: &[&'static str]) -> Self {
+    pub(crate) fn unknown(place: &str, name: &str, known: &[&'static str]) -> Self {
         let close = names::close(name, known);
         if !names::is_shown(name) {
             return Self::new(place, Problem::UnknownField { is_shown: false, close });
