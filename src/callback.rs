@@ -19,7 +19,7 @@ use core::mem;
 use crate::code::{Fault, Rejection};
 use crate::conclusion::{Conclusion, Outcome};
 use crate::identity::Identity;
-use crate::replay::{Answer, Reservation};
+use crate::replay::{Answer, Reservation, Settled};
 use crate::settlement::{AnsweredBy, Settlement, settlement};
 use crate::time::UnixSeconds;
 use crate::verdict::{Refused, Verdict};
@@ -34,11 +34,7 @@ pub enum Step {
     Reserve(Reservation),
     /// The verdict: record it, and forward or reply.
     Conclude(Conclusion),
-    /// The application took the callback: have the store keep it.
-    Keep(Reservation),
-    /// It did not: have the store let go of it.
-    Release(Reservation),
-    /// What follows the verdict goes the way that the verdict said.
+    /// It was forwarded: what follows goes the same way.
     Continue,
 }
 
@@ -139,13 +135,14 @@ impl Callback {
         }
     }
 
-    /// The store has answered, at once or later. Its step is done first; what it says to release is released as well.
-    pub fn reserved(&mut self, verifier: &Verifier, answer: Answer, now: UnixSeconds) -> (Step, Option<Reservation>) {
+    /// The store has answered, at once or later. What comes back beside the step is for the store.
+    pub fn reserved(&mut self, verifier: &Verifier, answer: Answer, now: UnixSeconds) -> (Step, Option<Settled>) {
         let made = |reservation| (answer == Answer::Fresh).then_some(reservation);
+        let given_back = |reservation| made(reservation).map(Settled::Release);
         match mem::replace(&mut self.0, Stage::Over) {
             Stage::Reserving(authentic, reservation) if authentic.is_too_old(now) => {
                 let refused = authentic.refuse(Rejection::TokenExpired);
-                (self.conclude(verifier, refused.into()), made(reservation))
+                (self.conclude(verifier, refused.into()), given_back(reservation))
             }
             Stage::Reserving(authentic, reservation) => {
                 let verdict = match answer {
@@ -161,7 +158,7 @@ impl Callback {
                 }
                 (step, None)
             }
-            Stage::Unwanted(reservation) => (Step::Hold, made(reservation)),
+            Stage::Unwanted(reservation) => (Step::Hold, given_back(reservation)),
             other => {
                 self.0 = other;
                 (Step::Hold, None)
@@ -175,28 +172,26 @@ impl Callback {
         matches!(self.0, Stage::Cleared(Some(_)))
     }
 
-    /// An answer is on its way back to the sender.
-    pub fn answered(&mut self, status: u16, by: impl FnOnce() -> AnsweredBy) -> Step {
-        let Stage::Cleared(waiting) = &mut self.0 else { return Step::Hold };
-        let Some(reservation) = *waiting else { return Step::Continue };
-        let step = match settlement(status, by) {
-            Settlement::Keep => Step::Keep(reservation),
-            Settlement::Release => Step::Release(reservation),
-            Settlement::Wait => return Step::Continue,
+    /// An answer is on its way back to the sender. What comes back is for the store; `None`: nothing is settled by it.
+    pub fn answered(&mut self, status: u16, by: impl FnOnce() -> AnsweredBy) -> Option<Settled> {
+        let Stage::Cleared(waiting) = &mut self.0 else { return None };
+        let settled = match settlement(status, by) {
+            Settlement::Keep => Settled::Keep,
+            Settlement::Release => Settled::Release,
+            Settlement::Wait => return None,
         };
-        *waiting = None;
-        step
+        waiting.take().map(settled)
     }
 
-    /// The request is over: what nobody has answered was not taken.
-    pub fn gone(&mut self) -> Step {
+    /// The request is over: what nobody has answered was not taken. What comes back is for the store.
+    pub fn gone(&mut self) -> Option<Settled> {
         match mem::replace(&mut self.0, Stage::Over) {
             Stage::Reserving(_, reservation) | Stage::Unwanted(reservation) => {
                 self.0 = Stage::Unwanted(reservation);
-                Step::Hold
+                None
             }
-            Stage::Cleared(Some(reservation)) => Step::Release(reservation),
-            _ => Step::Hold,
+            Stage::Cleared(waiting) => waiting.map(Settled::Release),
+            Stage::Fresh | Stage::Body(_) | Stage::Over => None,
         }
     }
 
@@ -238,10 +233,13 @@ impl Callback {
     }
 
     /// It was cleared, and the host could not forward it as it must be: its identity headers are not set. In report mode
-    /// too it is refused. What comes back beside the step is to be released.
-    pub fn not_forwarded(&mut self, verifier: &Verifier, identity: Option<Identity>) -> (Step, Option<Reservation>) {
+    /// too it is refused. What comes back beside the step is for the store.
+    pub fn not_forwarded(&mut self, verifier: &Verifier, identity: Option<Identity>) -> (Step, Option<Settled>) {
         match mem::replace(&mut self.0, Stage::Over) {
-            Stage::Cleared(waiting) => (Step::Conclude(verifier.policy().conclude_not_forwarded(identity)), waiting),
+            Stage::Cleared(waiting) => {
+                let step = Step::Conclude(verifier.policy().conclude_not_forwarded(identity));
+                (step, waiting.map(Settled::Release))
+            }
             other => {
                 self.0 = other;
                 (Step::Hold, None)

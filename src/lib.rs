@@ -45,7 +45,7 @@ pub use identity::Identity;
 pub use interim::FinalStatus;
 pub use policy::{Policy, PolicyConfig};
 pub use problem::PolicyError;
-pub use replay::{Answer, ReplayStore, Reservation};
+pub use replay::{Answer, ReplayStore, Reservation, Settled};
 pub use reply::Reply;
 pub use secret::{Secret, SecretProblem, SecretSource};
 pub use settlement::{AnsweredBy, Settlement, settlement};

@@ -1,149 +1,104 @@
-//! Envoy, as the rest of the filter sees it: the only file that makes host calls.
-
-mod abi;
-mod logger;
+//! What is asked of Envoy for one request, and what it is told to do.
 
 use std::time::Duration;
 
-use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
-use secure_callbacks::fault;
+use secure_callbacks::{Answer, Code, Reservation, Settled, UnixSeconds};
 
-use crate::filter::{Answer, Host, HostFailed, Part};
-use crate::metrics::{MetricId, Registry};
-use crate::native_hash::ForeignFunctions;
-use crate::pairs;
-use crate::shared_data::{SharedData, SharedDataFailed, Swap};
-use abi::Status;
+/// The host refused a call that the filter can't do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostFailed;
 
-/// The host of one call: which request or plugin it is about is Envoy's to know.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Envoy;
-
-impl Envoy {
-    /// The plugin's configuration, as it arrived; empty if there is none.
-    pub(crate) fn plugin_configuration() -> Vec<u8> {
-        abi::buffer(BufferType::PluginConfiguration, 0, usize::MAX).unwrap_or_default()
-    }
-
-    /// Writes to the log what Envoy's present level lets through.
-    pub(crate) fn follow_log_level() {
-        logger::follow();
-    }
-
-    /// Has panics told by their place alone, and `then` done before the sandbox ends.
-    pub(crate) fn report_panics(then: fn()) {
-        std::panic::set_hook(Box::new(move |info| {
-            // Without a log there is nowhere to say it.
-            let _ = abi::log(LogLevel::Critical, &fault::line(info.location()));
-            then();
-        }));
-    }
-
-    /// Asks for a call every so often.
-    pub(crate) fn tick_every(period: Duration) {
-        let period = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
-        if abi::set_tick_period(period).is_err() {
-            log::error!(
-                "secure_callbacks: no ticks: the gauge of replay entries stays at 0, and reservations do not lapse"
-            );
-        }
-    }
-
-    /// Sets a gauge.
-    pub(crate) fn set_gauge(metric: MetricId, value: u64) {
-        // A metric that can't be written is no reason to do anything else differently.
-        let _ = abi::record_metric(metric, value);
-    }
+/// A set of fields of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The header fields.
+    Headers,
+    /// The trailer fields.
+    Trailers,
 }
 
-const fn map_type(part: Part) -> MapType {
-    match part {
-        Part::Headers => MapType::HttpRequestHeaders,
-        Part::Trailers => MapType::HttpRequestTrailers,
-    }
+/// What Envoy knows of a request besides its bytes, named as Envoy names its attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribute {
+    /// `source.address`: `ip:port`, an IPv6 address in brackets, as Envoy trusts it.
+    SourceAddress,
+    /// `connection.sha256_peer_certificate_digest`: 64 hex digits, where a certificate was shown, and only there.
+    PeerDigest,
+    /// `connection.subject_peer_certificate`, as RFC 2253 writes it.
+    PeerSubject,
+    /// The peer's certificate in PEM.
+    PeerCertificate,
+    /// `response.code_details`: where an answer comes from.
+    CodeDetails,
 }
 
-fn failed(_: Status) -> HostFailed {
-    HostFailed
+/// A whole answer to the caller.
+#[derive(Debug)]
+pub struct Response<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header fields.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// The body.
+    pub body: &'a str,
+    /// What the operator's access log shows as response code details.
+    pub details: &'a str,
 }
 
-impl Host for Envoy {
-    fn time(&self) -> Duration {
-        // Without a clock every token is from the future.
-        Duration::from_nanos(abi::nanoseconds().unwrap_or(0))
-    }
+/// What the filter asks of Envoy for one request. Nothing here panics, whatever the request holds.
+pub trait Host {
+    /// The metrics of one policy.
+    type Metrics;
+    /// What one policy remembers.
+    type Store;
 
-    fn each_field(&self, part: Part, show: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), HostFailed> {
-        let serialized = abi::map(map_type(part)).map_err(failed)?;
-        pairs::read(&serialized, show).ok_or(HostFailed)
-    }
-
-    fn add_header(&self, name: &str, value: &str) -> Result<(), HostFailed> {
-        abi::add_map_value(MapType::HttpRequestHeaders, name.as_bytes(), value.as_bytes()).map_err(failed)
-    }
-
-    fn remove_field(&self, part: Part, name: &[u8]) -> Result<(), HostFailed> {
-        abi::remove_map_value(map_type(part), name).map_err(failed)
-    }
-
-    fn body(&self, start: usize, length: usize) -> Option<Vec<u8>> {
-        abi::buffer(BufferType::HttpRequestBody, start, length).ok()
-    }
-
-    fn reply(&self, answer: &Answer<'_>) -> Result<(), HostFailed> {
-        let headers = pairs::write(&answer.headers);
-        abi::send_local_response(answer.status, answer.details, answer.body, &headers).map_err(failed)
-    }
-
-    fn response_status(&self) -> Option<u16> {
-        let status = abi::map_value(MapType::HttpResponseHeaders, b":status").ok()?;
-        str::from_utf8(&status).ok()?.parse().ok()
-    }
-
-    fn property(&self, path: &str) -> Option<Vec<u8>> {
-        abi::property(path).ok()
-    }
-
-    fn set_state(&self, key: &str, value: &str) {
-        // The access log lacks it then; the request is decided all the same.
-        let _ = abi::set_property(key, value);
-    }
-
-    fn increment(&self, metric: MetricId) {
-        let _ = abi::increment_metric(metric);
-    }
+    /// The time since 1970-01-01 UTC.
+    fn time(&self) -> Duration;
+    /// Shows each field, names in lower case, in the order they came.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    fn each_field(&self, part: Part, show: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), HostFailed>;
+    /// Adds a header to the request.
+    ///
+    /// # Errors
+    /// If that can't be done.
+    fn add_header(&self, name: &str, value: &str) -> Result<(), HostFailed>;
+    /// Removes every copy of a field.
+    ///
+    /// # Errors
+    /// If that can't be done.
+    fn remove_field(&self, part: Part, name: &[u8]) -> Result<(), HostFailed>;
+    /// Shows bytes of the body that was received so far, in one piece or in several: `length` of them, or fewer, from
+    /// `start` on.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    fn body(&self, start: usize, length: usize, show: &mut dyn FnMut(&[u8])) -> Result<(), HostFailed>;
+    /// Answers the caller.
+    ///
+    /// # Errors
+    /// If that can't be done.
+    fn reply(&self, response: &Response<'_>) -> Result<(), HostFailed>;
+    /// The status of the response that goes back.
+    fn response_status(&self) -> Option<u16>;
+    /// An attribute of the request or its connection; `None` if there is none.
+    fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>>;
+    /// Sets filter state, for the access log.
+    fn set_state(&self, key: &str, value: &str);
+    /// Counts a verdict.
+    fn count(&self, metrics: &Self::Metrics, code: Code);
+    /// Reserves a callback.
+    fn reserve(&self, store: &Self::Store, reservation: &Reservation, now: UnixSeconds) -> Answer;
+    /// Keeps a reservation, or releases it.
+    fn settle(&self, store: &Self::Store, settled: &Settled, now: UnixSeconds);
 }
 
-impl SharedData for Envoy {
-    fn load(&self, key: &str) -> Result<Option<(Vec<u8>, u32)>, SharedDataFailed> {
-        match abi::shared_data(key) {
-            Ok(found) => Ok(Some(found)),
-            Err(Status::NOT_FOUND) => Ok(None),
-            Err(_) => Err(SharedDataFailed),
-        }
-    }
-
-    fn swap(&self, key: &str, value: &[u8], stamp: u32) -> Result<Swap, SharedDataFailed> {
-        match abi::set_shared_data(key, value, stamp) {
-            Ok(()) => Ok(Swap::Done),
-            Err(Status::CAS_MISMATCH) => Ok(Swap::Lost),
-            Err(_) => Err(SharedDataFailed),
-        }
-    }
-}
-
-impl ForeignFunctions for Envoy {
-    fn call(&self, function: &str, arguments: &[u8]) -> Option<Vec<u8>> {
-        abi::call_foreign_function(function, arguments).ok()
-    }
-}
-
-impl Registry for Envoy {
-    fn counter(&self, name: &str) -> Option<MetricId> {
-        abi::define_metric(MetricType::Counter, name).ok()
-    }
-
-    fn gauge(&self, name: &str) -> Option<MetricId> {
-        abi::define_metric(MetricType::Gauge, name).ok()
-    }
+/// What Envoy does next with the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// It goes on.
+    Continue,
+    /// It is held.
+    Hold,
 }

@@ -1,58 +1,27 @@
 //! One configured policy, with what it needs while it serves. Requests hold on to the one they began with, so a
 //! configuration update leaves them alone.
 
-use secure_callbacks::UnixSeconds;
-use secure_callbacks::{Answer, PolicyError, ReplayStore, Reservation, SecretSource, Verifier};
+use std::fmt;
 
-use crate::configuration;
-use crate::filter::Certificates;
-use crate::metrics::{Metrics, Registry};
-use crate::native_hash::{ForeignFunctions, NativeHash};
-use crate::replay::Tables;
-use crate::shared_data::{SharedData, is_news, key};
+use secure_callbacks::{Answer, Policy, Reservation, Settled, UnixSeconds, Verifier};
+
+use crate::certificates::Certificates;
+use crate::host::Host;
 
 /// A policy at work.
-#[derive(Debug)]
-pub struct Protection {
+pub struct Protection<H: Host> {
     verifier: Verifier,
-    metrics: Metrics,
-    /// `None`: the policy does not ask for it, or shared data does not work; then nothing is reserved and the core
-    /// refuses.
-    tables: Option<Tables>,
+    metrics: H::Metrics,
+    store: Option<H::Store>,
     certificates: Certificates,
-    native_hash: Option<NativeHash>,
 }
 
-impl Protection {
-    /// Reads a plugin's configuration and makes ready what it asks for.
-    ///
-    /// # Errors
-    /// The first bad entry, by its place.
-    pub fn configure(
-        configuration: &[u8],
-        secrets: &dyn SecretSource,
-        host: &(impl SharedData + Registry + ForeignFunctions),
-        now: UnixSeconds,
-    ) -> Result<Self, PolicyError> {
-        let policy = configuration::read(configuration)?.resolve(secrets)?;
-        let tables = if policy.replay() { Tables::open(&policy, host, now) } else { None };
-        let metrics = Metrics::define(policy.name(), policy.replay(), host);
-        Ok(Self {
-            verifier: Verifier::new(policy),
-            metrics,
-            tables,
-            certificates: Certificates::default(),
-            native_hash: NativeHash::probe(host),
-        })
-    }
-
-    /// The secrets that are worth a warning, by their places; none if another worker has warned of the same.
-    pub fn short_secrets_to_warn_of(&self, data: &impl SharedData) -> &[String] {
-        let policy = self.verifier.policy();
-        let places = policy.short_secrets();
-        let news =
-            !places.is_empty() && is_news(data, &key(policy.name(), "short_secrets"), places.join(" ").as_bytes());
-        if news { places } else { &[] }
+impl<H: Host> Protection<H> {
+    /// A policy with its metrics and with what remembers its callbacks; `None`: the policy does not ask for it, or it
+    /// does not work. Then nothing is reserved, and the core refuses what the policy would have remembered.
+    #[must_use]
+    pub fn new(policy: Policy, metrics: H::Metrics, store: Option<H::Store>) -> Self {
+        Self { verifier: Verifier::new(policy), metrics, store, certificates: Certificates::default() }
     }
 
     /// The verifier.
@@ -61,60 +30,36 @@ impl Protection {
         &self.verifier
     }
 
+    /// The policy's metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &H::Metrics {
+        &self.metrics
+    }
+
+    /// What remembers its callbacks.
+    #[must_use]
+    pub fn store(&self) -> Option<&H::Store> {
+        self.store.as_ref()
+    }
+
     /// What is known of the clients' certificates.
     pub(crate) fn certificates(&self) -> &Certificates {
         &self.certificates
     }
 
-    /// Envoy's own SHA-256, if it can be had.
-    pub(crate) fn native_hash(&self) -> Option<NativeHash> {
-        self.native_hash
+    pub(crate) fn reserve(&self, reservation: &Reservation, host: &H, now: UnixSeconds) -> Answer {
+        self.store.as_ref().map_or(Answer::Unavailable, |store| host.reserve(store, reservation, now))
     }
 
-    /// The policy's metrics.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// Reserves a callback.
-    pub fn reserve(&self, reservation: &Reservation, data: &impl SharedData, now: UnixSeconds) -> Answer {
-        match &self.tables {
-            Some(tables) => tables.on(data).reserve(reservation, now),
-            None => Answer::Unavailable,
+    pub(crate) fn settle(&self, settled: &Settled, host: &H, now: UnixSeconds) {
+        if let Some(store) = &self.store {
+            host.settle(store, settled, now);
         }
     }
+}
 
-    /// The application took the callback: it is remembered.
-    pub fn keep(&self, reservation: &Reservation, data: &impl SharedData, now: UnixSeconds) {
-        if let Some(tables) = &self.tables {
-            tables.on(data).keep(reservation, now);
-        }
-    }
-
-    /// It did not: the same token may come again.
-    pub fn release(&self, reservation: &Reservation, data: &impl SharedData, now: UnixSeconds) {
-        if let Some(tables) = &self.tables {
-            tables.on(data).release(reservation, now);
-        }
-    }
-
-    /// Releases the callbacks whose answer has been awaited for too long. To be called every second or so.
-    pub fn lapse(&self, data: &impl SharedData, now: UnixSeconds) {
-        if let Some(tables) = &self.tables {
-            tables.on(data).lapse(now);
-        }
-    }
-
-    /// Releases all callbacks whose answer is awaited: this worker's sandbox ends, and Envoy fails their requests.
-    pub fn abandon(&self, data: &impl SharedData, now: UnixSeconds) {
-        if let Some(tables) = &self.tables {
-            tables.on(data).abandon(now);
-        }
-    }
-
-    /// Counts a part of the callbacks that are remembered; every [`PARTS`](crate::replay::PARTS)th time the sum of all.
-    pub fn count_on(&self, data: &impl SharedData, now: UnixSeconds) -> Option<u64> {
-        self.tables.as_ref()?.count_on(data, now).and_then(|live| u64::try_from(live).ok())
+impl<H: Host> fmt::Debug for Protection<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Protection").field("verifier", &self.verifier).finish_non_exhaustive()
     }
 }

@@ -121,20 +121,25 @@ pub(crate) fn body_is_read(request: Request<'_>, context: &Context) {
     follow(request, context, told);
 }
 
-/// Some of the body has come in. `false`: it is too large, and nginx must stop reading it.
-pub(crate) fn body_grows(request: Request<'_>, context: &Context, by: u64) -> bool {
+/// Some of the body has come in. `Some`: nginx must stop reading it, and answer with this status.
+pub(crate) fn body_grows(request: Request<'_>, context: &Context, by: u64) -> Option<u16> {
     let length = context.received.get().saturating_add(by);
     context.received.set(length);
     if context.concluded().is_some() {
-        return true;
+        return None;
     }
     follow(request, context, context.tell(|callback, verifier| callback.length_ahead(verifier, length)));
-    match context.concluded() {
-        Some(Concluded { next: Next::Refuse(reply), .. }) => {
+    refused_in_body(request, context)
+}
+
+/// The status of a refusal that comes while nginx reads the body. Nginx's own page for it is replaced by ours.
+pub(crate) fn refused_in_body(request: Request<'_>, context: &Context) -> Option<u16> {
+    match context.concluded()? {
+        Concluded { next: Next::Refuse(reply), .. } => {
             context.replaces_page.set(!request.has_error_page(reply.status()));
-            false
+            Some(reply.status())
         }
-        _ => true,
+        _ => None,
     }
 }
 
@@ -156,15 +161,11 @@ fn follow(request: Request<'_>, context: &Context, step: CallbackStep) {
         CallbackStep::Reserve(reservation) => {
             let now = now();
             let answer = context.policy().reserve(&reservation, now);
-            let (step, released) = context.tell(|callback, verifier| callback.reserved(verifier, answer, now));
-            if let Some(released) = released {
-                context.policy().release(&released, now);
-            }
+            let (step, settled) = context.tell(|callback, verifier| callback.reserved(verifier, answer, now));
+            context.settle(settled);
             follow(request, context, step);
         }
         CallbackStep::Conclude(conclusion) => conclude(request, context, conclusion),
-        // Before an answer there is nothing to settle (`settle`).
-        CallbackStep::Keep(_) | CallbackStep::Release(_) => {}
     }
 }
 
@@ -199,10 +200,8 @@ fn conclude(request: Request<'_>, context: &Context, conclusion: Conclusion) {
 
 /// Without memory for the identity headers the request would carry the caller's.
 fn not_forwarded(request: Request<'_>, context: &Context, identity: Option<Identity>) {
-    let (step, released) = context.tell(|callback, verifier| callback.not_forwarded(verifier, identity));
-    if let Some(released) = released {
-        context.policy().release(&released, now());
-    }
+    let (step, settled) = context.tell(|callback, verifier| callback.not_forwarded(verifier, identity));
+    context.settle(settled);
     follow(request, context, step);
 }
 

@@ -8,11 +8,11 @@ use core::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use ngx::allocator::AllocError;
-use secure_callbacks::{Callback, Clearance, Code, FinalStatus, Identity, Reply, Verifier};
+use secure_callbacks::{Callback, Clearance, Code, FinalStatus, Identity, Reply, Settled, Verifier};
 
+use crate::host::now;
 use crate::host::request::Request;
 use crate::policy::ActivePolicy;
-use crate::settle;
 
 /// A callback under a policy. While nginx reads the body, its handlers run in between: nothing here is borrowed for
 /// longer than one step.
@@ -105,6 +105,13 @@ impl Context {
         tell(&mut self.callback.borrow_mut(), self.policy.verifier())
     }
 
+    /// Does with the reservation what the life of the callback came to, if it came to anything.
+    pub(crate) fn settle(&self, settled: Option<Settled>) {
+        if let Some(settled) = settled {
+            self.policy.settle(&settled, now());
+        }
+    }
+
     pub(crate) fn concluded(&self) -> Option<&Concluded> {
         self.concluded.get()
     }
@@ -118,6 +125,6 @@ impl Context {
 impl Drop for Context {
     /// The request is over: what no upstream has answered was not taken.
     fn drop(&mut self) {
-        settle::gone(self);
+        self.settle(self.tell(|callback, _| callback.gone()));
     }
 }

@@ -14,7 +14,7 @@ use ngx::ffi::{
 use ngx::http::HttpModule;
 use ngx::ngx_string;
 
-use crate::hooks::configuration::{self, Checks};
+use crate::hooks::configuration;
 use crate::hooks::filters::Filters;
 
 type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
@@ -46,14 +46,14 @@ static mut DIRECTIVES: [ngx_command_t; 4] = [
 ];
 
 static CHECK: ngx_http_module_t = ngx_http_module_t {
-    preconfiguration: Some(Checks::preconfiguration),
-    postconfiguration: Some(Checks::postconfiguration),
-    create_main_conf: Some(Checks::create_main_conf),
+    preconfiguration: Some(configuration::preconfiguration),
+    postconfiguration: Some(configuration::postconfiguration),
+    create_main_conf: Some(configuration::create_main_conf),
     init_main_conf: None,
     create_srv_conf: None,
     merge_srv_conf: None,
-    create_loc_conf: Some(Checks::create_loc_conf),
-    merge_loc_conf: Some(Checks::merge_loc_conf),
+    create_loc_conf: Some(configuration::create_loc_conf),
+    merge_loc_conf: Some(configuration::merge_loc_conf),
 };
 
 static FILTERS: ngx_http_module_t = ngx_http_module_t {

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use secure_callbacks::policy::Mode;
 use secure_callbacks::replay::ReplayStore;
-use secure_callbacks::{Answer, Code, Reservation, Verifier};
+use secure_callbacks::{Answer, Code, Reservation, Settled, Verifier};
 
 use crate::host::conf::Place;
 use crate::host::zone::counters::Counters;
@@ -63,17 +63,10 @@ impl ActivePolicy {
         self.tables.as_ref().map_or(Answer::Unavailable, |mut tables| tables.reserve(reservation, now))
     }
 
-    /// The upstream took the callback: it is remembered.
-    pub(crate) fn keep(&self, reservation: &Reservation, now: i64) {
+    /// Keeps a reservation, or releases it.
+    pub(crate) fn settle(&self, settled: &Settled, now: i64) {
         if let Some(mut tables) = self.tables.as_ref() {
-            tables.keep(reservation, now);
-        }
-    }
-
-    /// The upstream did not take it: it may come again.
-    pub(crate) fn release(&self, reservation: &Reservation, now: i64) {
-        if let Some(mut tables) = self.tables.as_ref() {
-            tables.release(reservation, now);
+            tables.settle(settled, now);
         }
     }
 

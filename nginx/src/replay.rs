@@ -10,8 +10,8 @@ use secure_callbacks::replay::generations;
 use secure_callbacks::{Answer, Policy, ReplayStore, Reservation};
 
 use crate::host::conf::Complained;
-use crate::host::zone::Owner;
-use crate::host::zone::table::{Shape, SharedTable};
+use crate::host::zone::table::SharedTable;
+use crate::host::zone::{Owner, Shape};
 
 /// The tables of one policy.
 #[derive(Debug)]

@@ -7,10 +7,9 @@
 //! dies while the body is sent. A request that ends without an answer releases it.
 #![forbid(unsafe_code)]
 
-use secure_callbacks::{AnsweredBy, FinalStatus, Step};
+use secure_callbacks::{AnsweredBy, FinalStatus};
 
 use crate::context::Context;
-use crate::host::now;
 use crate::host::request::Request;
 
 /// The request comes to the access phase, perhaps not for the first time: nginx may have redirected it inside.
@@ -52,22 +51,8 @@ pub(crate) fn body_passes(request: Request<'_>, bytes: &[u8]) -> bool {
     awaits_final(request)
 }
 
-/// The request is over: what nobody has answered was not taken.
-pub(crate) fn gone(context: &Context) {
-    carry_out(context, &context.tell(|callback, _| callback.gone()));
-}
-
-fn carry_out(context: &Context, step: &Step) {
-    match step {
-        Step::Keep(reservation) => context.policy().keep(reservation, now()),
-        Step::Release(reservation) => context.policy().release(reservation, now()),
-        // Nothing is settled, or nothing is there to be.
-        Step::Hold | Step::Continue | Step::Reserve(_) | Step::Conclude(_) => {}
-    }
-}
-
 fn settle(context: &Context, status: u16, by: AnsweredBy) {
-    carry_out(context, &context.tell(|callback, _| callback.answered(status, || by)));
+    context.settle(context.tell(|callback, _| callback.answered(status, || by)));
 }
 
 /// The answer that counts, and whose it is.

@@ -11,7 +11,7 @@ use super::{Callback, Stage, Step};
 use crate::code::{Code, Fault, Rejection};
 use crate::conclusion::Outcome;
 use crate::policy::PolicyConfig;
-use crate::replay::{Answer, Reservation};
+use crate::replay::{Answer, Reservation, Settled};
 use crate::settlement::AnsweredBy;
 use crate::token::TokenField;
 use crate::verifier::{RequestHead, Verifier};
@@ -131,7 +131,8 @@ struct Model {
 }
 
 impl Model {
-    fn settle(&mut self, reservation: Reservation) -> Result<(), TestCaseError> {
+    fn settle(&mut self, settled: Option<Settled>) -> Result<(), TestCaseError> {
+        let Some(Settled::Keep(reservation) | Settled::Release(reservation)) = settled else { return Ok(()) };
         let place = self.held.iter().position(|held| *held == reservation);
         prop_assert!(place.is_some(), "settled what the store does not have");
         self.held.remove(place.unwrap());
@@ -148,7 +149,6 @@ impl Model {
                 self.reserved += 1;
                 self.asked = Some(reservation);
             }
-            Step::Keep(reservation) | Step::Release(reservation) => self.settle(reservation)?,
             Step::Conclude(conclusion) => match conclusion.outcome {
                 Outcome::Forward(_) => {
                     prop_assert_eq!((self.forwarded, self.replied), (0, 0), "forwarded late");
@@ -203,22 +203,24 @@ proptest! {
                     }
                     (model.was_fresh, model.in_time) = (answer == Answer::Fresh, later == 0);
                     let (step, released) = callback.reserved(&verifier, answer, NOW + later);
-                    if let Some(released) = released {
-                        model.settle(released)?;
-                    }
+                    model.settle(released)?;
                     step
                 }
-                Event::Answered(status, by) => callback.answered(status, || by),
+                Event::Answered(status, by) => {
+                    model.settle(callback.answered(status, || by))?;
+                    continue;
+                }
                 Event::BodyLost => callback.body_lost(&verifier),
                 Event::Failed => callback.failed(&verifier),
                 Event::NotForwarded => {
                     let (step, released) = callback.not_forwarded(&verifier, None);
-                    if let Some(released) = released {
-                        model.settle(released)?;
-                    }
+                    model.settle(released)?;
                     step
                 }
-                Event::Gone => callback.gone(),
+                Event::Gone => {
+                    model.settle(callback.gone())?;
+                    continue;
+                }
             };
             model.take(step, enforces)?;
         }
@@ -259,12 +261,12 @@ fn an_answer_settles_once() {
         let mut settled = Vec::new();
         for (status, by) in &answers {
             match callback.answered(*status, || *by) {
-                Step::Keep(this) => settled.push((true, this)),
-                Step::Release(this) => settled.push((false, this)),
-                step => assert!(matches!(step, Step::Continue), "{step:?}"),
+                Some(Settled::Keep(this)) => settled.push((true, this)),
+                Some(Settled::Release(this)) => settled.push((false, this)),
+                None => {}
             }
         }
-        assert!(matches!(callback.gone(), Step::Hold), "{answers:?}");
+        assert_eq!(callback.gone(), None, "{answers:?}");
         assert_eq!(settled, [(kept, reservation)], "{answers:?}");
     }
 }
@@ -273,9 +275,9 @@ fn an_answer_settles_once() {
 fn what_nobody_answers_is_released() {
     let verifier = verifier("");
     let (mut callback, reservation) = cleared(&verifier);
-    assert!(matches!(callback.answered(100, || AnsweredBy::Application), Step::Continue));
-    assert!(matches!(callback.gone(), Step::Release(this) if this == reservation));
-    assert!(matches!(callback.gone(), Step::Hold));
+    assert_eq!(callback.answered(100, || AnsweredBy::Application), None);
+    assert_eq!(callback.gone(), Some(Settled::Release(reservation)));
+    assert_eq!(callback.gone(), None);
 }
 
 #[test]
@@ -287,7 +289,7 @@ fn a_store_that_answers_too_late_gives_it_back() {
     {
         let (mut callback, reservation) = reserving(&verifier);
         let (step, given_back) = callback.reserved(&verifier, Answer::Fresh, NOW + late);
-        assert_eq!((concluded(&step), given_back), (due, released.then_some(reservation)), "{late}");
+        assert_eq!((concluded(&step), given_back), (due, released.then_some(Settled::Release(reservation))), "{late}");
     }
     // What is not there can't be given back.
     let (mut callback, _) = reserving(&verifier);
@@ -303,9 +305,9 @@ fn what_is_reserved_for_a_request_that_is_gone_is_given_back() {
         if fails {
             assert_eq!(concluded(&callback.failed(&verifier)), FAILED(Fault::ProxyFailed));
         }
-        assert!(matches!(callback.gone(), Step::Hold));
+        assert_eq!(callback.gone(), None);
         let (step, given_back) = callback.reserved(&verifier, Answer::Fresh, NOW);
-        assert_eq!((concluded(&step), given_back), (None, Some(reservation)));
+        assert_eq!((concluded(&step), given_back), (None, Some(Settled::Release(reservation))));
     }
 }
 
@@ -346,8 +348,8 @@ fn a_callback_that_could_not_be_forwarded_is_given_back() {
     let verifier = verifier("");
     let (mut callback, reservation) = cleared(&verifier);
     let (step, given_back) = callback.not_forwarded(&verifier, None);
-    assert_eq!((concluded(&step), given_back), (FAILED(Fault::ProxyFailed), Some(reservation)));
-    assert!(matches!(callback.gone(), Step::Hold));
+    assert_eq!((concluded(&step), given_back), (FAILED(Fault::ProxyFailed), Some(Settled::Release(reservation))));
+    assert_eq!(callback.gone(), None);
 }
 
 #[test]
@@ -379,6 +381,6 @@ fn without_replay_nothing_is_reserved() {
     let mut callback = with_body(&verifier);
     let step = callback.end_of_body(&verifier, OWNER, NOW);
     assert_eq!(concluded(&step), Some((Code::Accepted, true)));
-    assert!(matches!(callback.answered(200, || AnsweredBy::Application), Step::Continue));
-    assert!(matches!(callback.gone(), Step::Hold));
+    assert_eq!(callback.answered(200, || AnsweredBy::Application), None);
+    assert_eq!(callback.gone(), None);
 }

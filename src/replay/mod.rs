@@ -15,6 +15,6 @@ pub use census::Census;
 pub use layout::Layout;
 pub use reservation::{Key, PENDING_SECONDS, Reservation};
 pub use slot::{Place, SLOT_BYTES, Slot};
-pub use store::{Answer, NoStore, ReplayStore};
+pub use store::{Answer, NoStore, ReplayStore, Settled};
 pub use table::Table;
 pub use window::Window;

@@ -18,6 +18,16 @@ pub enum Answer {
     Unavailable,
 }
 
+/// What becomes of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Settled {
+    /// The application took the callback: it is remembered until its token can't be accepted any more.
+    Keep(Reservation),
+    /// It did not: the same token may come again.
+    Release(Reservation),
+}
+
 /// Remembers callbacks across all of a proxy's workers.
 ///
 /// - A false [`Answer::Seen`] refuses a callback that nobody took: the event is lost if the sender gives up. The store
@@ -28,11 +38,19 @@ pub trait ReplayStore {
     /// Reserves in one atomic step: of any number at once for one key, one gets [`Answer::Fresh`].
     fn reserve(&mut self, reservation: &Reservation, now: UnixSeconds) -> Answer;
 
-    /// The upstream took the callback: it is remembered until its token can't be accepted any more.
+    /// [`Settled::Keep`].
     fn keep(&mut self, reservation: &Reservation, now: UnixSeconds);
 
-    /// The upstream did not take it: the same token may come again.
+    /// [`Settled::Release`].
     fn release(&mut self, reservation: &Reservation, now: UnixSeconds);
+
+    /// Does what the life of the callback came to.
+    fn settle(&mut self, settled: &Settled, now: UnixSeconds) {
+        match settled {
+            Settled::Keep(reservation) => self.keep(reservation, now),
+            Settled::Release(reservation) => self.release(reservation, now),
+        }
+    }
 }
 
 /// A store that remembers nothing, and therefore takes nothing.

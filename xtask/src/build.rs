@@ -66,14 +66,14 @@ pub(crate) fn envoy() -> Result<()> {
 pub(crate) fn envoy_into(target: &Path, dist: &Path) -> Result<()> {
     let start = Instant::now();
     wasm_cargo("build").arg("--release").arg("--target-dir").arg(target).portable(target, &WASM_FLAGS).shown()?;
-    let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy.wasm");
+    let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy_wasm.wasm");
     let module = fs::read(&made).map_err(|error| format!("cannot read {}: {error}", made.display()))?;
     place(&wasm::finish(&module)?, &dist.join("secure_callbacks.wasm"), start)
 }
 
 /// A cargo command on the filter.
 pub(crate) fn wasm_cargo(command: &str) -> Cmd {
-    Cmd::cargo([command, "-p", "secure-callbacks-envoy", "--target", WASM_TARGET])
+    Cmd::cargo([command, "-p", "secure-callbacks-envoy-wasm", "--target", WASM_TARGET])
 }
 
 /// The module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`.

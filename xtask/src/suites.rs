@@ -146,7 +146,7 @@ fn clippy(report: &mut Report) {
             .shown()
     });
     report.with(&[Part::Wasm], "clippy, the filter for wasm", || {
-        Cmd::cargo(["clippy", "-p", "secure-callbacks-envoy", "--target", WASM_TARGET])
+        Cmd::cargo(["clippy", "-p", "secure-callbacks-envoy-wasm", "--target", WASM_TARGET])
             .args(["--", "-D", "warnings"])
             .shown()
     });

@@ -1,12 +1,10 @@
 //! The body of a request, on its way into the core.
 
-use secure_callbacks::{Callback, Step};
+use secure_callbacks::{Callback, Step, Verifier};
 
-use super::Host;
-use crate::native_hash::{self, Question};
-use crate::protection::Protection;
+use crate::host::Host;
 
-/// The most of a body that is copied into the sandbox at once: its memory never shrinks.
+/// The most of a body that is asked for at once: in a sandbox it is copied, and a sandbox's memory never shrinks.
 const SLICE_BYTES: usize = 64 * 1024;
 
 /// Why a body does not come to a good end.
@@ -17,13 +15,10 @@ pub(super) enum Problem {
     Unreadable,
 }
 
-/// What is known of the body so far.
+/// How much of the body the core has seen.
 #[derive(Debug, Default)]
 pub(super) struct Body {
-    /// How much of it is there.
-    received: usize,
-    /// How much of that the core has hashed.
-    hashed: usize,
+    seen: usize,
 }
 
 /// Whether the core holds the request; otherwise what it says.
@@ -41,70 +36,29 @@ impl Body {
         size: usize,
         callback: &mut Callback,
         host: &impl Host,
-        protection: &Protection,
+        verifier: &Verifier,
     ) -> Result<(), Problem> {
-        let ahead = u64::try_from(size.saturating_sub(self.hashed)).unwrap_or(u64::MAX);
-        held(callback.length_ahead(protection.verifier(), ahead))?;
+        let ahead = u64::try_from(size.saturating_sub(self.seen)).unwrap_or(u64::MAX);
+        held(callback.length_ahead(verifier, ahead))?;
         if !callback.takes_body() {
             return Err(Problem::Step(Step::Hold));
         }
-        self.received = size;
-        // What Envoy hashes it hashes as a whole, at the end.
-        if protection.native_hash().is_some() && size <= *native_hash::SIZES.end() {
-            return Ok(());
-        }
-        self.hash(callback, host, protection)
-    }
-
-    /// It is complete.
-    pub(super) fn end(
-        &mut self,
-        callback: &mut Callback,
-        host: &impl Host,
-        protection: &Protection,
-    ) -> Result<(), Problem> {
-        let size = self.received;
-        match (protection.native_hash(), callback.expected_hash()) {
-            (Some(native), Some(expected)) if self.hashed == 0 && native_hash::SIZES.contains(&size) => {
-                let mut question = Question::new(expected, size);
-                each_slice(host, 0, size, &mut |slice| {
-                    question.add(slice);
-                    Ok(())
-                })?;
-                if native.confirms(host, &question) {
-                    callback.body_matched();
-                    return Ok(());
+        while self.seen < size {
+            let most = size.saturating_sub(self.seen).min(SLICE_BYTES);
+            let (mut shown, mut step) = (0_usize, Step::Hold);
+            let read = host.body(self.seen, most, &mut |piece| {
+                shown = shown.saturating_add(piece.len());
+                if matches!(step, Step::Hold) {
+                    step = callback.body(verifier, piece);
                 }
-                held(callback.body(protection.verifier(), question.body()))
+            });
+            // More than was asked for is perhaps not what goes on.
+            if read.is_err() || shown == 0 || shown > most {
+                return Err(Problem::Unreadable);
             }
-            _ => self.hash(callback, host, protection),
+            held(step)?;
+            self.seen = self.seen.saturating_add(shown);
         }
-    }
-
-    /// Has the core hash what is there.
-    fn hash(&mut self, callback: &mut Callback, host: &impl Host, protection: &Protection) -> Result<(), Problem> {
-        each_slice(host, self.hashed, self.received, &mut |slice| held(callback.body(protection.verifier(), slice)))?;
-        self.hashed = self.received;
         Ok(())
     }
-}
-
-/// Shows the bytes of the body from `start` to `end`.
-fn each_slice(
-    host: &impl Host,
-    mut start: usize,
-    end: usize,
-    show: &mut dyn FnMut(&[u8]) -> Result<(), Problem>,
-) -> Result<(), Problem> {
-    while start < end {
-        let most = end.saturating_sub(start).min(SLICE_BYTES);
-        let slice = host.body(start, most).unwrap_or_default();
-        // More than was asked for would be hashed and is perhaps not what goes on.
-        if slice.is_empty() || slice.len() > most {
-            return Err(Problem::Unreadable);
-        }
-        show(&slice)?;
-        start = start.saturating_add(slice.len());
-    }
-    Ok(())
 }

@@ -1,14 +1,14 @@
-//! What the core asks of a connection, from Envoy's properties. Each is a call out of the sandbox, so each is made only
-//! if it is needed.
+//! What the core asks of a connection, from Envoy's attributes. Each may be a call out of a sandbox, so each is made
+//! only if it is needed.
 
 use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use secure_callbacks::{Approved, CertificateState, Connection, Fingerprint};
 
-use super::Host;
-use super::certificates::{self, Certificate, Certificates};
+use crate::certificates::{self, Certificate, Certificates};
+use crate::host::{Attribute, Host};
 
 /// The downstream connection of a request.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Downstream<'h, H> {
     host: &'h H,
     certificates: &'h Certificates,
     /// Empty until it is asked for.
-    shown: OnceCell<Option<Rc<Certificate>>>,
+    shown: OnceCell<Option<Arc<Certificate>>>,
 }
 
 impl<'h, H: Host> Downstream<'h, H> {
@@ -25,7 +25,7 @@ impl<'h, H: Host> Downstream<'h, H> {
     }
 
     /// The certificate, if the policy asked for one.
-    pub(super) fn into_certificate(self) -> Option<Rc<Certificate>> {
+    pub(super) fn into_certificate(self) -> Option<Arc<Certificate>> {
         self.shown.into_inner().flatten()
     }
 
@@ -36,21 +36,20 @@ impl<'h, H: Host> Downstream<'h, H> {
 
 /// The address of the caller, as the proxy trusts it, with its port; empty if unknown.
 pub(super) fn address(host: &impl Host) -> String {
-    host.property("source\0address").and_then(|address| String::from_utf8(address).ok()).unwrap_or_default()
+    host.attribute(Attribute::SourceAddress).and_then(|address| String::from_utf8(address).ok()).unwrap_or_default()
 }
 
 /// The subject of a certificate that Envoy validated, for the application; empty without one.
 pub(super) fn validated_subject(host: &impl Host, known: Option<&Certificate>) -> String {
     let subject = match known {
         Some(certificate) => certificate.subject(host).map(<[u8]>::to_vec),
-        // Only TLS that took a certificate has this property, so one call tells both.
+        // Only TLS that took a certificate has this attribute, so one call tells both.
         None => certificates::subject(host),
     };
     subject.and_then(|subject| String::from_utf8(subject).ok()).unwrap_or_default()
 }
 
 impl<H: Host> Connection for Downstream<'_, H> {
-    /// `source.address` is `ip:port`, an IPv6 address in brackets.
     fn source(&self) -> Option<IpAddr> {
         Some(address(self.host).parse::<SocketAddr>().ok()?.ip())
     }
@@ -74,12 +73,13 @@ impl<H: Host> Connection for Downstream<'_, H> {
     }
 
     fn remembered(&self) -> Option<Approved> {
-        self.shown()?.approved.get()
+        self.shown()?.approved.get().copied()
     }
 
     fn remember(&self, approved: Approved) {
         if let Some(certificate) = self.shown() {
-            certificate.approved.set(Some(approved));
+            // Whoever was first has said the same.
+            let _ = certificate.approved.set(approved);
         }
     }
 }

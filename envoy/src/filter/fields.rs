@@ -4,7 +4,7 @@
 use secure_callbacks::names::is_identity_header;
 use secure_callbacks::{Connection, RequestHead, TokenField};
 
-use super::{Host, HostFailed, Part};
+use crate::host::{Host, HostFailed, Part};
 
 /// The head of a request, as far as it matters here.
 #[derive(Debug, Default)]

@@ -4,15 +4,13 @@ use log::Level;
 use secure_callbacks::names::AccessLogValue;
 use secure_callbacks::{Conclusion, Severity};
 
-use super::Host;
 use super::connection::address;
+use crate::host::Host;
 use crate::protection::Protection;
 
 /// Records a verdict, once.
-pub(super) fn record(host: &impl Host, protection: &Protection, conclusion: &Conclusion) {
-    if let Some(counter) = protection.metrics().requests(conclusion.code) {
-        host.increment(counter);
-    }
+pub(super) fn record<H: Host>(host: &H, protection: &Protection<H>, conclusion: &Conclusion) {
+    host.count(protection.metrics(), conclusion.code);
     for value in AccessLogValue::ALL {
         if let Some(text) = value.of(conclusion.code, conclusion.identity.as_ref()) {
             host.set_state(value.name(), text);

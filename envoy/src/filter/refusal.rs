@@ -6,7 +6,7 @@
 
 use secure_callbacks::{Policy, Reply};
 
-use super::{Answer, Filter, Flow, Host};
+use crate::host::{Flow, Host, Response};
 
 /// The longest body that is waited for: more than callbacks have, and little enough to lie in Envoy's buffers meanwhile.
 const LONGEST: u64 = 16 * 1024;
@@ -30,34 +30,16 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn answer(&self) -> Answer<'_> {
-        let Self { reply, code } = self;
-        Answer { status: reply.status(), headers: reply.headers().collect(), body: reply.body(), details: code }
-    }
-}
-
-impl<H: Host> Filter<H> {
-    /// Answers with what the core says, once the rest of the request is there, if that is short.
-    pub(super) fn answer(&mut self, reply: Reply, code: &'static str) -> Flow {
-        let refusal = Refusal { reply, code };
-        if self.rest_is_short {
-            self.refusal = Some(Box::new(refusal));
-            return Flow::Hold;
-        }
-        self.send(&refusal.answer())
-    }
-
-    /// Says now what it waited with.
-    pub(super) fn stop_waiting(&mut self) -> Flow {
-        match self.refusal.take() {
-            Some(refusal) => self.send(&refusal.answer()),
-            None => Flow::Hold,
-        }
+    pub(super) fn new(reply: Reply, code: &'static str) -> Self {
+        Self { reply, code }
     }
 
     /// Answers the caller. If that fails, the request stays held until the proxy gives up on it.
-    fn send(&self, answer: &Answer<'_>) -> Flow {
-        if self.host.reply(answer).is_err() {
+    pub(super) fn send(&self, host: &impl Host) -> Flow {
+        let Self { reply, code } = self;
+        let response =
+            Response { status: reply.status(), headers: reply.headers().collect(), body: reply.body(), details: code };
+        if host.reply(&response).is_err() {
             log::error!("secure_callbacks: the answer could not be sent; the request stays held");
         }
         Flow::Hold

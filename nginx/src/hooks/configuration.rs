@@ -8,10 +8,11 @@ use std::panic::catch_unwind;
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK, NgxStr, Status};
 use ngx::ffi::{
     NGX_HTTP_SATISFY_ANY, NGX_HTTP_VAR_NOCACHEABLE, ngx_array_push, ngx_command_t, ngx_conf_t, ngx_cycle_t,
-    ngx_http_add_variable, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_int_t, ngx_module_t,
+    ngx_http_add_variable, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_int_t,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, Merge, NgxHttpCoreModule};
 
+use super::checks::Checks;
 use super::request::{check, get_variable, serve_metrics};
 use crate::conf::{LocationConf, MainConf};
 use crate::host::bits::has_no_name;
@@ -19,70 +20,53 @@ use crate::host::conf::Conf;
 use crate::host::cycle::{Cycle, ErrorLog};
 use crate::host::headers::over;
 use crate::host::pool::Keep;
-use crate::module::ngx_http_secure_callbacks_module;
 use secure_callbacks::names::AccessLogValue;
 
-/// The module that holds the checks.
-pub(crate) struct Checks;
-
-// SAFETY: `create_main_conf` makes one.
-unsafe impl HttpModuleMainConf for Checks {
-    type MainConf = MainConf;
+pub(crate) unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // Nothing of ours is read before this.
+    super::report_panics();
+    init_result(configured(cf, add_variables))
 }
 
-// SAFETY: `create_loc_conf` makes one.
-unsafe impl HttpModuleLocationConf for Checks {
-    type LocationConf = LocationConf;
+pub(crate) unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    init_result(configured(cf, add_access_handler))
 }
 
-impl HttpModule for Checks {
-    fn module() -> &'static ngx_module_t {
-        // SAFETY: nginx changes it before it calls anything of the module's, and not afterwards.
-        unsafe { &*ptr::addr_of!(ngx_http_secure_callbacks_module) }
-    }
+pub(crate) unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    create::<MainConf>(cf)
+}
 
-    unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
-        // Nothing of ours is read before this.
-        super::report_panics();
-        init_result(configured(cf, add_variables))
-    }
+pub(crate) unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    create::<LocationConf>(cf)
+}
 
-    unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
-        init_result(configured(cf, add_access_handler))
-    }
-
-    unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
-        create::<MainConf>(cf)
-    }
-
-    unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
-        create::<LocationConf>(cf)
-    }
-
-    unsafe extern "C" fn merge_loc_conf(cf: *mut ngx_conf_t, above: *mut c_void, location: *mut c_void) -> *mut c_char {
-        conf_result(configured(cf, |conf| {
-            // SAFETY: these are what `create_loc_conf` made, two different ones.
-            let (above, location) =
-                unsafe { (above.cast::<LocationConf>().as_ref()?, location.cast::<LocationConf>().as_mut()?) };
-            location.merge(above).ok()?;
-            location.find_policy(Self::main_conf(conf.view())?, conf).ok()?;
-            // nginx's core is merged before this module.
-            let core = NgxHttpCoreModule::location_conf(conf.view())?;
-            // SAFETY: the name is nginx's.
-            let name = unsafe { NgxStr::from_ngx_str(core.name) }.to_string_lossy();
-            // Without a name it is a server, or all of them, for what they have no location for.
-            if let Some(log) = ErrorLog::of(core).filter(|_| !name.is_empty())
-                && let Some(protected) = location.protected(&name, log)
-            {
-                Self::main_conf_mut(conf.view())?.protected.add(protected);
-            }
-            // Blocks without a name of their own (`if`, `limit_except`) belong to a location that has warned.
-            if core.satisfy == NGX_HTTP_SATISFY_ANY as usize && !has_no_name(core) {
-                location.warn_of_satisfy_any(conf, &name);
-            }
-            Some(())
-        }))
-    }
+pub(crate) unsafe extern "C" fn merge_loc_conf(
+    cf: *mut ngx_conf_t,
+    above: *mut c_void,
+    location: *mut c_void,
+) -> *mut c_char {
+    conf_result(configured(cf, |conf| {
+        // SAFETY: these are what `create_loc_conf` made, two different ones.
+        let (above, location) =
+            unsafe { (above.cast::<LocationConf>().as_ref()?, location.cast::<LocationConf>().as_mut()?) };
+        location.merge(above).ok()?;
+        location.find_policy(Checks::main_conf(conf.view())?, conf).ok()?;
+        // nginx's core is merged before this module.
+        let core = NgxHttpCoreModule::location_conf(conf.view())?;
+        // SAFETY: the name is nginx's.
+        let name = unsafe { NgxStr::from_ngx_str(core.name) }.to_string_lossy();
+        // Without a name it is a server, or all of them, for what they have no location for.
+        if let Some(log) = ErrorLog::of(core).filter(|_| !name.is_empty())
+            && let Some(protected) = location.protected(&name, log)
+        {
+            Checks::main_conf_mut(conf.view())?.protected.add(protected);
+        }
+        // Blocks without a name of their own (`if`, `limit_except`) belong to a location that has warned.
+        if core.satisfy == NGX_HTTP_SATISFY_ANY as usize && !has_no_name(core) {
+            location.warn_of_satisfy_any(conf, &name);
+        }
+        Some(())
+    }))
 }
 
 /// Runs `work` on the configuration; `None` if it fails.
@@ -101,7 +85,7 @@ fn init_result(result: Option<()>) -> ngx_int_t {
 }
 
 /// Makes a configuration. Null without memory: nginx then keeps its old one.
-fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
+fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: nginx hands on the configuration it reads.
     let conf = unsafe { Conf::from_raw(cf) };
     conf.and_then(|conf| conf.pool().keep(T::default()).ok()).map_or(ptr::null_mut(), |made| made.as_ptr().cast())

@@ -4,16 +4,16 @@ use core::ptr;
 
 use ngx::core::Status;
 use ngx::ffi::{
-    NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, ngx_chain_t, ngx_conf_t, ngx_http_output_body_filter_pt,
-    ngx_http_output_header_filter_pt, ngx_http_request_body_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
-    ngx_http_top_header_filter, ngx_http_top_request_body_filter, ngx_int_t, ngx_module_t,
+    ngx_chain_t, ngx_conf_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
+    ngx_http_request_body_filter_pt, ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter,
+    ngx_http_top_request_body_filter, ngx_int_t, ngx_module_t,
 };
-use ngx::http::HttpModule;
+use ngx::http::{HTTPStatus, HttpModule};
 
 use secure_callbacks::Reply;
 
 use super::request::context;
-use super::{FAILED, guarded};
+use super::{FAILED, UNAVAILABLE, guarded};
 use crate::access;
 use crate::context::{Concluded, Context, Next};
 use crate::host::body;
@@ -50,17 +50,23 @@ static mut NEXT_REQUEST_BODY_FILTER: ngx_http_request_body_filter_pt = None;
 
 /// Some of a request's body has come in.
 unsafe extern "C" fn filter_request_body(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    // SAFETY: nginx hands on the request it handles, and the chain of what came in.
-    let fits = unsafe { Request::from_raw(r) }.and_then(|request| {
-        let Some(context) = context(request) else { return Some(true) };
-        // SAFETY: as above.
-        guarded(request, |request| access::body_grows(request, context, unsafe { body::length(chain) }))
+    // SAFETY: nginx hands on the request it handles.
+    let Some(request) = (unsafe { Request::from_raw(r) }) else { return FAILED.0 };
+    let refused = context(request).and_then(|context| {
+        // SAFETY: nginx hands on the chain of what came in.
+        let grown = guarded(request, |request| access::body_grows(request, context, unsafe { body::length(chain) }));
+        grown.unwrap_or_else(|| {
+            let fail = |request| {
+                access::failed(request, context);
+                access::refused_in_body(request, context)
+            };
+            Some(guarded(request, fail).flatten().unwrap_or(UNAVAILABLE))
+        })
     });
-    match fits {
+    match refused {
         // SAFETY: it was set with this filter.
-        Some(true) => unsafe { NEXT_REQUEST_BODY_FILTER.map_or(FAILED.0, |next| next(r, chain)) },
-        Some(false) => NGX_HTTP_REQUEST_ENTITY_TOO_LARGE as ngx_int_t,
-        None => FAILED.0,
+        None => unsafe { NEXT_REQUEST_BODY_FILTER.map_or(FAILED.0, |next| next(r, chain)) },
+        Some(status) => Status::from(HTTPStatus(status.into())).0,
     }
 }
 

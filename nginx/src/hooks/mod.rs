@@ -1,6 +1,7 @@
 //! What nginx calls: every function here has C's calling convention, turns pointers into safe values, and lets no panic
 //! out. A panic costs its request a 503, or a 500 where it is no callback, and leaves a line in the log; the worker lives on.
 
+mod checks;
 pub(crate) mod configuration;
 pub(crate) mod filters;
 mod request;
@@ -25,7 +26,7 @@ fn report_panics() {
 }
 
 /// How a request is answered that a fault of ours keeps from being checked.
-const UNAVAILABLE: Status = Status(NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t);
+const UNAVAILABLE: u16 = NGX_HTTP_SERVICE_UNAVAILABLE as u16;
 
 const FAILED: Status = Status(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
 

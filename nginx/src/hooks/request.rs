@@ -6,7 +6,7 @@ use ngx::core::Status;
 use ngx::ffi::{ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t};
 use ngx::http::{HTTPStatus, HttpModuleLocationConf, HttpModuleMainConf, Method};
 
-use super::configuration::Checks;
+use super::checks::Checks;
 use super::{FAILED, UNAVAILABLE, guarded};
 use crate::access::{self, Step};
 use crate::context::Context;
@@ -49,7 +49,7 @@ pub(super) unsafe extern "C" fn check(r: *mut ngx_http_request_t) -> ngx_int_t {
         }
         None => {
             guarded(request, |request| access::no_context(request, policy));
-            end(request, UNAVAILABLE)
+            end(request, HTTPStatus(UNAVAILABLE.into()).into())
         }
     };
     next.into()

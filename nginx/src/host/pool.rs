@@ -1,5 +1,6 @@
 //! Nginx's memory pools: what is put into one lives, and is dropped, with it.
 
+use core::any::TypeId;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,51 +13,73 @@ use ngx::ffi::ngx_pool_cleanup_add;
 /// of `drop` into nginx, and what it keeps can't be found again.
 pub(crate) trait Keep {
     /// Puts a value into the pool, which drops it at its end.
-    fn keep<T>(&self, value: T) -> Result<NonNull<T>, AllocError>;
+    fn keep<T: 'static>(&self, value: T) -> Result<NonNull<T>, AllocError>;
 
     /// The values of type `T` that the pool keeps, the latest first.
-    ///
-    /// No two types may have the same `drop_kept`: `T` must have a `Drop` of its own, which no other type shares.
-    fn kept<T>(&self) -> impl Iterator<Item = NonNull<T>> + use<Self, T>;
+    fn kept<T: 'static>(&self) -> impl Iterator<Item = NonNull<T>> + use<Self, T>;
 }
 
-/// What drops a value: its address also tells values of one type from everything else that waits for the pool's end.
-type Dropper = unsafe extern "C" fn(*mut c_void);
+/// A value, behind what tells its type.
+#[repr(C)]
+struct Kept<T> {
+    tag: Tag,
+    value: T,
+}
 
-/// Drops a `T` that a pool kept.
-unsafe extern "C" fn drop_kept<T>(value: *mut c_void) {
+/// What every value begins with, so that it can be told from values of other types.
+struct Tag {
+    type_id: TypeId,
+    /// Drops the whole [`Kept`].
+    drop: unsafe fn(NonNull<Tag>),
+}
+
+/// Drops a kept value, of whatever type. The pool calls it, and no other value of a pool has it: so what it is to be
+/// called with begins with a tag.
+unsafe extern "C" fn drop_kept(value: *mut c_void) {
+    let Some(tag) = NonNull::new(value.cast::<Tag>()) else { return };
     // A panic may not cross into nginx; what is left of the value leaks.
     // SAFETY: the pool calls this once, with what `keep` gave it, and nobody uses the value afterwards.
-    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { value.cast::<T>().drop_in_place() }));
+    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (tag.as_ref().drop)(tag) }));
 }
 
 impl Keep for Pool {
-    fn keep<T>(&self, value: T) -> Result<NonNull<T>, AllocError> {
-        let value = allocator::allocate(value, self)?;
+    fn keep<T: 'static>(&self, value: T) -> Result<NonNull<T>, AllocError> {
+        // SAFETY: a tag of this type is the beginning of a `Kept<T>`.
+        let tag = Tag { type_id: TypeId::of::<T>(), drop: |tag| unsafe { tag.cast::<Kept<T>>().drop_in_place() } };
+        let kept = allocator::allocate(Kept { tag, value }, self)?;
         // SAFETY: the pool is valid.
         let cleanup = unsafe { ngx_pool_cleanup_add(self.as_ptr(), 0).as_mut() };
         let Some(cleanup) = cleanup else {
             // SAFETY: it was written just now, and nobody else has it.
-            unsafe { value.drop_in_place() };
+            unsafe { kept.drop_in_place() };
             return Err(AllocError);
         };
-        cleanup.data = value.as_ptr().cast();
-        cleanup.handler = Some(drop_kept::<T> as Dropper);
-        Ok(value)
+        cleanup.data = kept.as_ptr().cast();
+        cleanup.handler = Some(drop_kept);
+        Ok(value_of(kept))
     }
 
-    fn kept<T>(&self) -> impl Iterator<Item = NonNull<T>> + use<T> {
+    fn kept<T: 'static>(&self) -> impl Iterator<Item = NonNull<T>> + use<T> {
         let mut next = self.as_ref().cleanup;
         core::iter::from_fn(move || {
             // SAFETY: the list is nginx's, and ends with null.
             while let Some(cleanup) = unsafe { next.as_ref() } {
                 next = cleanup.next;
-                let ours = |handler: Dropper| core::ptr::fn_addr_eq(handler, drop_kept::<T> as Dropper);
-                if cleanup.handler.is_some_and(ours) {
-                    return NonNull::new(cleanup.data.cast::<T>());
+                let ours = cleanup.handler.is_some_and(|handler| core::ptr::fn_addr_eq(handler, drop_kept as Dropper));
+                let tag = NonNull::new(cleanup.data.cast::<Tag>()).filter(|_| ours);
+                // SAFETY: what `drop_kept` waits for begins with a tag.
+                if let Some(tag) = tag.filter(|tag| unsafe { tag.as_ref() }.type_id == TypeId::of::<T>()) {
+                    return Some(value_of(tag.cast()));
                 }
             }
             None
         })
     }
+}
+
+type Dropper = unsafe extern "C" fn(*mut c_void);
+
+fn value_of<T>(kept: NonNull<Kept<T>>) -> NonNull<T> {
+    // SAFETY: it is a whole `Kept<T>`, which the pool keeps.
+    unsafe { NonNull::new_unchecked(&raw mut (*kept.as_ptr()).value) }
 }

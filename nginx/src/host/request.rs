@@ -60,13 +60,13 @@ impl<'r> Request<'r> {
     }
 
     /// Keeps a value until the request ends.
-    pub(crate) fn keep<T>(self, value: T) -> Result<&'r T, AllocError> {
+    pub(crate) fn keep<T: 'static>(self, value: T) -> Result<&'r T, AllocError> {
         // SAFETY: the pool keeps the value where it is for as long as the request lives, and nobody has it mutably.
         self.pool().keep(value).map(|value| unsafe { value.as_ref() })
     }
 
-    /// The values of a type that are kept, the latest first, as [`Keep::kept`] says.
-    pub(crate) fn kept<T: 'r>(self) -> impl Iterator<Item = &'r T> {
+    /// The values of a type that are kept, the latest first.
+    pub(crate) fn kept<T: 'static>(self) -> impl Iterator<Item = &'r T> {
         // SAFETY: as above.
         self.pool().kept::<T>().map(|value| unsafe { value.as_ref() })
     }

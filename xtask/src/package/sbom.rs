@@ -71,7 +71,7 @@ impl Bom {
             " {p}|{l}",
         ]);
         let tree = match self {
-            Self::Filter => tree.args(["--package", "secure-callbacks-envoy", "--target", WASM_TARGET]),
+            Self::Filter => tree.args(["--package", "secure-callbacks-envoy-wasm", "--target", WASM_TARGET]),
             Self::Module => tree.args(["--package", "secure-callbacks-nginx"]),
         };
         parse(&tree.output()?).ok_or_else(|| "`cargo tree` prints what can't be read".into())

@@ -1,15 +1,16 @@
 //! A policy's counters, which outlive every reload.
 
+use core::alloc::Layout;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use secure_callbacks::Code;
 
-use super::{Content, Owner, Zone};
+use super::memory::{Kind, Owner, Plan, Zone};
 use crate::host::conf::Complained;
 
 /// What lies in the zone. All zero is a valid value.
 #[repr(C)]
-pub(super) struct Counts {
+struct Counts {
     counters: [AtomicU64; Code::COUNT],
     owners: AtomicU32,
 }
@@ -21,7 +22,8 @@ pub(crate) struct Counters(Zone);
 impl Counters {
     /// Asks nginx for them.
     pub(crate) fn request(owner: Owner<'_>) -> Result<Self, Complained> {
-        Zone::request(owner, Content::Counters).map(Self)
+        let (policy, memory) = (owner.policy.into(), Layout::new::<Counts>());
+        Zone::request(owner, Plan { policy, kind: Kind::Counters, memory, begin: |_, _, _| Some(()) }).map(Self)
     }
 
     fn counts(&self) -> Option<&Counts> {

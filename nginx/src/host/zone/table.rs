@@ -8,16 +8,15 @@
 //! Every step is under the slab pool's own mutex, which nginx's master unlocks for a worker that died holding it. What
 //! such a worker leaves half written is one slot; any bytes are a valid one.
 
-use core::alloc::Layout;
-use core::cell::UnsafeCell;
 use core::slice;
 
 use ngx::core::NgxStr;
 use ngx::ffi::{NGX_LOG_EMERG, ngx_shm_zone_t};
 use ngx::ngx_log_error;
-use secure_callbacks::replay::{self, Census, Slot, Table};
+use secure_callbacks::replay::{Census, Slot, Table};
 
-use super::{Content, Memory, Owner, Zone, running};
+use super::memory::{Kind, Memory, Owner, Plan, Zone, running};
+use super::shape::{Root, Shape};
 use crate::host::conf::Complained;
 use crate::host::now;
 
@@ -25,28 +24,7 @@ use crate::host::now;
 /// by then can be such; `worker_shutdown_timeout` bounds them where uploads take longer.
 const OPEN_REQUESTS: i64 = 3600;
 
-/// A table as a configuration has it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
-    /// How many callbacks it remembers.
-    pub(crate) capacity: u32,
-    /// For how long, in seconds.
-    pub(crate) memory: i64,
-    /// The last second in which it may remember what the policy's own table does not; `None`: it is the policy's own.
-    pub(crate) until: Option<i64>,
-}
-
 impl Shape {
-    /// Tables of one policy with the same number of slots are one table.
-    pub(crate) fn slots(&self) -> usize {
-        replay::Layout::for_capacity(self.capacity).slots()
-    }
-
-    pub(super) fn memory(&self) -> Option<Layout> {
-        let slots = Layout::array::<Slot>(self.slots()).ok()?;
-        Layout::new::<Root>().extend(slots).ok().map(|(both, _)| both)
-    }
-
     /// The earlier tables of a policy, in the shape that a new configuration asks for them. `memory` is the new policy's.
     ///
     /// Those of the running configuration count from now on: it may not come into force, and then the next one counts
@@ -63,15 +41,6 @@ impl Shape {
     }
 }
 
-/// What lies at the beginning of the zone; the slots follow it. All zero is a valid value.
-#[repr(C)]
-struct Root {
-    /// Under the zone's mutex.
-    census: UnsafeCell<Census>,
-}
-
-const _: () = assert!(size_of::<Root>().is_multiple_of(align_of::<Slot>()), "no gap before the slots");
-
 /// A replay table.
 #[derive(Debug)]
 pub(crate) struct SharedTable {
@@ -82,7 +51,10 @@ pub(crate) struct SharedTable {
 impl SharedTable {
     /// Asks nginx for it.
     pub(crate) fn request(owner: Owner<'_>, shape: Shape) -> Result<Self, Complained> {
-        let zone = Zone::request(owner, Content::Table(shape))?;
+        let (policy, place) = (owner.policy, owner.place);
+        let too_large = || owner.conf.complain(place, format_args!("no memory for the zones of policy \"{policy}\""));
+        let memory = shape.memory().ok_or_else(too_large)?;
+        let zone = Zone::request(owner, Plan { policy: policy.into(), kind: Kind::Table(shape), memory, begin })?;
         Ok(Self { zone, shape })
     }
 
@@ -113,14 +85,15 @@ fn with_table<T>(memory: &Memory, shape: &Shape, work: impl FnOnce(&mut Table<'_
 ///
 /// Without enough room for that the new configuration is refused: the earlier tables would go on refusing replays, but
 /// the new one would take nothing until enough has expired.
-pub(super) fn init(zone: &ngx_shm_zone_t, memory: &Memory, policy: &str, shape: &Shape) -> Option<()> {
+fn begin(zone: &ngx_shm_zone_t, memory: &Memory, plan: &Plan) -> Option<()> {
+    let Kind::Table(shape) = &plan.kind else { return None };
     if shape.until.is_some() {
         return Some(());
     }
     // A reload may have changed for how long is remembered.
     with_table(memory, shape, |table| table.recount(shape.memory, now()));
     // SAFETY: the zones of the new configuration are being made.
-    let before = unsafe { running(zone.tag, policy) };
+    let before = unsafe { running(zone.tag, &plan.policy) };
     if before.iter().any(|(other, _)| other.until.is_none() && other.slots() == shape.slots()) {
         return Some(());
     }

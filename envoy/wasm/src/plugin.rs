@@ -1,17 +1,18 @@
 //! What Envoy calls: the plugin, once for each configuration and worker, and the requests.
 
 use std::cell::RefCell;
-use std::rc::{Rc, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 use secure_callbacks::UnixSeconds;
 
-use crate::configuration::SandboxSecrets;
-use crate::filter::{Filter, Flow, Host};
-use crate::host::Envoy;
-use crate::protection::Protection;
+use secure_callbacks_envoy::host::{Flow, Host};
+use secure_callbacks_envoy::{Filter, Protection};
+
+use crate::configuration::{SandboxSecrets, configure, short_secrets_to_warn_of};
+use crate::envoy::Envoy;
 
 /// How often reservations lapse and a part of the replay entries is counted (a small table's all at once, a large one's in
 /// a quarter of a minute).
@@ -24,7 +25,7 @@ proxy_wasm::main! {{
 
 /// One configuration on one worker.
 struct Plugin {
-    protection: Option<Rc<Protection>>,
+    protection: Option<Arc<Protection<Envoy>>>,
 }
 
 impl Context for Plugin {}
@@ -32,14 +33,14 @@ impl Context for Plugin {}
 impl RootContext for Plugin {
     fn on_configure(&mut self, _: usize) -> bool {
         Envoy::follow_log_level();
-        let configured = Protection::configure(&Envoy::plugin_configuration(), &SandboxSecrets, &Envoy, now());
+        let configured = configure(&Envoy::plugin_configuration(), &SandboxSecrets, &Envoy, now());
         match configured {
             Ok(protection) => {
-                for place in protection.short_secrets_to_warn_of(&Envoy) {
+                for place in short_secrets_to_warn_of(protection.verifier().policy(), &Envoy) {
                     log::warn!("secure_callbacks: configuration: {place}: fewer than 32 bytes");
                 }
                 Envoy::tick_every(TICK);
-                let protection = Rc::new(protection);
+                let protection = Arc::new(protection);
                 remember(&protection);
                 self.protection = Some(protection);
                 true
@@ -54,10 +55,10 @@ impl RootContext for Plugin {
     fn on_tick(&mut self) {
         Envoy::follow_log_level();
         if let Some(protection) = &self.protection {
-            let now = now();
-            protection.lapse(&Envoy, now);
+            let (Some(tables), now) = (protection.store(), now()) else { return };
+            tables.on(&Envoy).lapse(now);
             if let Some(gauge) = protection.metrics().replay_entries()
-                && let Some(entries) = protection.count_on(&Envoy, now)
+                && let Some(entries) = tables.count_on(&Envoy, now)
             {
                 Envoy::set_gauge(gauge, entries);
             }
@@ -75,13 +76,13 @@ impl RootContext for Plugin {
 
 thread_local! {
     /// Every policy of this sandbox that may have callbacks under way.
-    static AT_WORK: RefCell<Vec<Weak<Protection>>> = const { RefCell::new(Vec::new()) };
+    static AT_WORK: RefCell<Vec<Weak<Protection<Envoy>>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn remember(protection: &Rc<Protection>) {
+fn remember(protection: &Arc<Protection<Envoy>>) {
     AT_WORK.with_borrow_mut(|at_work| {
         at_work.retain(|other| other.strong_count() > 0);
-        at_work.push(Rc::downgrade(protection));
+        at_work.push(Arc::downgrade(protection));
     });
 }
 
@@ -89,7 +90,9 @@ fn remember(protection: &Rc<Protection>) {
 fn abandon() {
     AT_WORK.with(|at_work| {
         for protection in at_work.try_borrow().iter().flat_map(|at_work| at_work.iter()).filter_map(Weak::upgrade) {
-            protection.abandon(&Envoy, now());
+            if let Some(tables) = protection.store() {
+                tables.on(&Envoy).abandon(now());
+            }
         }
     });
 }

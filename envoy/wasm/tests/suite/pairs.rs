@@ -1,7 +1,7 @@
 //! Header maps as they cross the border of the sandbox: what is written can be read, and odd bytes only fail.
 
 use proptest::prelude::*;
-use secure_callbacks_envoy::pairs::{read, write};
+use secure_callbacks_envoy_wasm::pairs::{read, write};
 
 fn all(map: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut pairs = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::fake::{Shared, protection};
 use super::filter::request;
-use secure_callbacks_envoy::filter::Flow;
+use secure_callbacks_envoy::host::Flow;
 
 /// What the application, Envoy or nobody answers; and whether the same token gets through afterwards.
 #[test]

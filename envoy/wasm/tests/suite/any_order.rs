@@ -1,7 +1,7 @@
 //! Callbacks in orders that Envoy does not have, with fields that no client sends.
 
 use proptest::prelude::*;
-use secure_callbacks_envoy::filter::Flow;
+use secure_callbacks_envoy::host::Flow;
 
 use super::fake::{Shared, protection};
 use super::filter::{arrive, request};

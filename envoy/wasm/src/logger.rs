@@ -4,7 +4,7 @@
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use proxy_wasm::types::LogLevel;
 
-use super::abi;
+use crate::abi;
 
 struct Logger;
 
@@ -29,7 +29,7 @@ impl Log for Logger {
 }
 
 /// Sends the log to Envoy, as far as Envoy writes it: lines of lower levels are not even put together.
-pub(super) fn follow() {
+pub(crate) fn follow() {
     // It is set already, from the second configuration on.
     let _ = log::set_logger(&Logger);
     log::set_max_level(match abi::log_level() {

@@ -1,11 +1,4 @@
-//! Shared memory, one for all workers: a policy's counters, and its replay tables.
-//!
-//! Nginx takes a zone of the same name and size in the next configuration for the same zone and leaves its memory as it
-//! is. A policy's counters therefore have a zone of one fixed size, and each number of slots gives a table's zone a name
-//! of its own. What a zone is for is part of the configuration that asks for it, where the next one finds it.
-
-pub(crate) mod counters;
-pub(crate) mod table;
+//! A zone of shared memory: how it is asked for, and how it is found again.
 
 use core::alloc::Layout;
 use core::ffi::c_void;
@@ -19,10 +12,9 @@ use ngx::allocator::Allocator;
 use ngx::core::{SlabPool, Status};
 use ngx::ffi::{ngx_cycle, ngx_int_t, ngx_pagesize, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_page_t, ngx_str_t};
 
-use super::conf::{Complained, Conf, Place};
-use super::pool::Keep;
-use counters::Counts;
-use table::Shape;
+use super::shape::Shape;
+use crate::host::conf::{Complained, Conf, Place};
+use crate::host::pool::Keep;
 
 /// Who asks for zones: the block of a policy.
 #[derive(Clone, Copy)]
@@ -36,37 +28,34 @@ pub(crate) struct Owner<'c> {
 
 /// What a zone is for.
 #[derive(Debug)]
-struct Plan {
-    policy: String,
-    content: Content,
+pub(super) struct Plan {
+    pub(super) policy: String,
+    /// What tells it from other zones of the policy. (No policy's name has a colon in it.)
+    pub(super) kind: Kind,
+    /// What lies in it, all zero at first.
+    pub(super) memory: Layout,
+    /// Called once the memory is there, of this configuration or of the one before.
+    pub(super) begin: fn(&ngx_shm_zone_t, &Memory, &Self) -> Option<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Content {
+pub(super) enum Kind {
     Counters,
     Table(Shape),
 }
 
 impl Plan {
-    /// No policy's name has a colon in it.
     fn name(&self) -> String {
-        match &self.content {
-            Content::Counters => format!("secure_callbacks_{}", self.policy),
-            Content::Table(shape) => format!("secure_callbacks_{}:{}", self.policy, shape.slots()),
-        }
-    }
-
-    fn memory(&self) -> Option<Layout> {
-        match &self.content {
-            Content::Counters => Some(Layout::new::<Counts>()),
-            Content::Table(shape) => shape.memory(),
+        match &self.kind {
+            Kind::Counters => format!("secure_callbacks_{}", self.policy),
+            Kind::Table(shape) => format!("secure_callbacks_{}:{}", self.policy, shape.slots()),
         }
     }
 
     fn zone_bytes(&self) -> usize {
         // SAFETY: nginx has set it before it reads a configuration.
         let page = unsafe { ngx_pagesize }.max(1);
-        let bytes = self.memory().map_or(usize::MAX, |memory| memory.size());
+        let bytes = self.memory.size();
         let pages = bytes.div_ceil(page).saturating_add(16);
         // The slab allocator's own head, and its entry for every page.
         let overhead = pages.saturating_mul(size_of::<ngx_slab_page_t>().saturating_add(8));
@@ -76,15 +65,14 @@ impl Plan {
 
 /// A zone of a configuration.
 #[derive(Debug)]
-struct Zone(NonNull<ngx_shm_zone_t>);
+pub(super) struct Zone(NonNull<ngx_shm_zone_t>);
 
 impl Zone {
     /// Asks nginx for a zone. No two of one configuration have the same plan.
-    fn request(owner: Owner<'_>, content: Content) -> Result<Self, Complained> {
+    pub(super) fn request(owner: Owner<'_>, plan: Plan) -> Result<Self, Complained> {
         let Owner { conf, place, policy, tag } = owner;
         let no_memory = || conf.complain(place, format_args!("no memory for the zones of policy \"{policy}\""));
         let pool = conf.pool();
-        let plan = Plan { policy: policy.into(), content };
         let (name, bytes) = (plan.name(), plan.zone_bytes());
         // SAFETY: the pool is valid.
         let mut name = unsafe { ngx_str_t::from_bytes(pool.as_ptr(), name.as_bytes()) }.ok_or_else(no_memory)?;
@@ -100,22 +88,22 @@ impl Zone {
         Ok(Self(zone))
     }
 
-    fn memory(&self) -> Option<Memory> {
+    pub(super) fn memory(&self) -> Option<Memory> {
         // SAFETY: the zone lives, and is mapped, as long as the configuration that this value is part of.
         unsafe { Memory::of(self.0.as_ref()) }
     }
 }
 
 /// A zone's memory, once it is there.
-struct Memory {
-    slab: SlabPool,
-    root: NonNull<c_void>,
+pub(super) struct Memory {
+    pub(super) slab: SlabPool,
+    pub(super) root: NonNull<c_void>,
 }
 
 impl Memory {
     /// # Safety
     /// `zone` is one of this module's, and stays mapped for as long as the value lives.
-    unsafe fn of(zone: &ngx_shm_zone_t) -> Option<Self> {
+    pub(super) unsafe fn of(zone: &ngx_shm_zone_t) -> Option<Self> {
         // SAFETY: as the caller vouches.
         let slab = unsafe { SlabPool::from_shm_zone(zone) }?;
         // `make` left it there.
@@ -130,7 +118,7 @@ impl Memory {
     unsafe fn make(zone: &ngx_shm_zone_t, plan: &Plan) -> Option<Self> {
         // SAFETY: as the caller vouches; nginx has made the slab pool.
         let mut slab = unsafe { SlabPool::from_shm_zone(zone) }?;
-        let root = slab.allocate_zeroed(plan.memory()?).ok()?.cast();
+        let root = slab.allocate_zeroed(plan.memory).ok()?.cast();
         slab.as_mut().data = root.as_ptr();
         Some(Self { slab, root })
     }
@@ -147,10 +135,7 @@ unsafe extern "C" fn init_zone(zone: *mut ngx_shm_zone_t, old_data: *mut c_void)
             // SAFETY: likewise.
             false => unsafe { Memory::of(zone) }?,
         };
-        match &plan.content {
-            Content::Counters => Some(()),
-            Content::Table(shape) => table::init(zone, &memory, &plan.policy, shape),
-        }
+        (plan.begin)(zone, &memory, plan)
     };
     match std::panic::catch_unwind(init) {
         Ok(Some(())) => Status::NGX_OK.into(),
@@ -163,7 +148,7 @@ unsafe extern "C" fn init_zone(zone: *mut ngx_shm_zone_t, old_data: *mut c_void)
 /// # Safety
 /// A new configuration is being read, or its zones are being made, and has not come into force when the last of the
 /// result is used.
-unsafe fn running<'c>(tag: *mut c_void, policy: &str) -> Vec<(&'c Shape, &'c ngx_shm_zone_t)> {
+pub(super) unsafe fn running<'c>(tag: *mut c_void, policy: &str) -> Vec<(&'c Shape, &'c ngx_shm_zone_t)> {
     let mut found = Vec::new();
     // SAFETY: so long `ngx_cycle` is the running configuration (at the first start an empty one), and its zones stay
     // mapped. Every part of its list has `nelts` zones; the data of those with the module's tag is what `request` put
@@ -173,7 +158,7 @@ unsafe fn running<'c>(tag: *mut c_void, policy: &str) -> Vec<(&'c Shape, &'c ngx
         while let Some(current) = part.as_ref() {
             if let Some(zones) = NonNull::new(current.elts.cast::<ngx_shm_zone_t>()) {
                 for zone in slice::from_raw_parts(zones.as_ptr(), current.nelts).iter().filter(|zone| zone.tag == tag) {
-                    if let Some(Plan { policy: other, content: Content::Table(shape) }) =
+                    if let Some(Plan { policy: other, kind: Kind::Table(shape), .. }) =
                         zone.data.cast::<Plan>().as_ref()
                         && other == policy
                     {

@@ -3,7 +3,8 @@
 use log::Level;
 
 use super::fake::{FakeEnvoy, Shared, bearer, logged, protection};
-use secure_callbacks_envoy::filter::{Filter, Flow};
+use secure_callbacks_envoy::Filter;
+use secure_callbacks_envoy::host::Flow;
 
 const BODY: &[u8] = b"{\"event\":\"streamCreated\"}";
 

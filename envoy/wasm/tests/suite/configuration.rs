@@ -4,10 +4,9 @@ use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use secure_callbacks::SecretSource;
-use secure_callbacks_envoy::configuration::{SandboxSecrets, read};
-use secure_callbacks_envoy::protection::Protection;
+use secure_callbacks_envoy_wasm::configuration::{SandboxSecrets, configure, read, short_secrets_to_warn_of};
 
-use super::fake::{Known, NOW, Shared};
+use super::fake::{FakeEnvoy, Known, NOW, Shared};
 
 const GOOD: &str = r#"{"name": "video", "accounts": [{"api_key": "a1b2c3d", "secrets": ["env:SECRET"]}]}"#;
 
@@ -35,7 +34,7 @@ fn as_struct(json: &str) -> Vec<u8> {
 }
 
 fn error(configuration: &[u8]) -> String {
-    Protection::configure(configuration, &Known, &Shared::default(), NOW).map(|_| ()).unwrap_err().to_string()
+    configure::<FakeEnvoy>(configuration, &Known, &Shared::default(), NOW).map(|_| ()).unwrap_err().to_string()
 }
 
 #[test]
@@ -97,15 +96,16 @@ fn a_bad_configuration_names_the_field_and_the_problem() {
 #[test]
 fn a_short_secret_is_warned_of_once() {
     let shared = Shared::default();
-    let configure = |secret: &str| {
+    let configured = |secret: &str| {
         let json = GOOD.replace("env:SECRET", &format!("text:{secret}"));
-        Protection::configure(json.as_bytes(), &Known, &shared, NOW).unwrap()
+        configure::<FakeEnvoy>(json.as_bytes(), &Known, &shared, NOW).unwrap()
     };
-    assert_eq!(configure("short").short_secrets_to_warn_of(&shared), ["accounts[0].secrets[0]"]);
-    assert!(configure("short").short_secrets_to_warn_of(&shared).is_empty());
-    assert!(configure(&"long".repeat(8)).short_secrets_to_warn_of(&shared).is_empty());
+    let warned = |secret: &str| short_secrets_to_warn_of(configured(secret).verifier().policy(), &shared).to_vec();
+    assert_eq!(warned("short"), ["accounts[0].secrets[0]"]);
+    assert!(warned("short").is_empty());
+    assert!(warned(&"long".repeat(8)).is_empty());
     shared.break_down(true);
-    assert_eq!(configure("short").short_secrets_to_warn_of(&shared).len(), 1);
+    assert_eq!(warned("short").len(), 1);
 }
 
 #[test]

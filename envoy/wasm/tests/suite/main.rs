@@ -7,7 +7,6 @@ mod configuration;
 mod connection;
 mod fake;
 mod filter;
-mod native_hash;
 mod pairs;
 mod refusal;
 mod replay;

@@ -1,7 +1,7 @@
 //! What a policy asks of the connection: the source address and the client certificate, as Envoy's properties tell them.
 
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPair, SanType};
-use secure_callbacks_envoy::filter::Flow;
+use secure_callbacks_envoy::host::Flow;
 
 use super::fake::{FakeEnvoy, Shared, bearer, protection};
 

@@ -12,9 +12,8 @@ mod in_flight;
 mod sweep;
 mod table;
 
-use secure_callbacks::UnixSeconds;
 use secure_callbacks::replay::generations::{self, Reserved};
-use secure_callbacks::{Answer, Policy, ReplayStore, Reservation};
+use secure_callbacks::{Answer, Policy, ReplayStore, Reservation, UnixSeconds};
 
 use crate::shared_data::SharedData;
 use in_flight::InFlight;
@@ -69,9 +68,9 @@ impl Tables {
 
     /// Counts a part of what is remembered; every [`PARTS`]th time the sum of all. `None` also if shared data does not
     /// work.
-    pub fn count_on(&self, data: &impl SharedData, now: UnixSeconds) -> Option<usize> {
+    pub fn count_on(&self, data: &impl SharedData, now: UnixSeconds) -> Option<u64> {
         let own = self.members.iter().find(|member| member.until.is_none())?;
-        self.sweep.count_on(&own.table, data, now)
+        self.sweep.count_on(&own.table, data, now).and_then(|live| u64::try_from(live).ok())
     }
 
     /// The tables that may remember something.

@@ -8,14 +8,14 @@ use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
 /// A status of the ABI other than success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Status(u32);
+pub(crate) struct Status(u32);
 
 impl Status {
     const OK: u32 = 0;
     /// There is no such thing.
-    pub(super) const NOT_FOUND: Self = Self(1);
+    pub(crate) const NOT_FOUND: Self = Self(1);
     /// The stamp of a compare-and-swap was another.
-    pub(super) const CAS_MISMATCH: Self = Self(8);
+    pub(crate) const CAS_MISMATCH: Self = Self(8);
 
     fn check(status: u32) -> Result<(), Self> {
         if status == Self::OK { Ok(()) } else { Err(Self(status)) }
@@ -73,14 +73,6 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
-    fn proxy_call_foreign_function(
-        function: *const u8,
-        function_size: usize,
-        arguments: *const u8,
-        arguments_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
     fn proxy_define_metric(kind: MetricType, name: *const u8, name_size: usize, id: *mut u32) -> u32;
 }
 
@@ -96,32 +88,32 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
-pub(super) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
+pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), Status> {
     Status::check(proxy_set_tick_period_milliseconds(milliseconds))
 }
 
-pub(super) fn increment_metric(id: u32) -> Result<(), Status> {
+pub(crate) fn increment_metric(id: u32) -> Result<(), Status> {
     Status::check(proxy_increment_metric(id, 1))
 }
 
-pub(super) fn record_metric(id: u32, value: u64) -> Result<(), Status> {
+pub(crate) fn record_metric(id: u32, value: u64) -> Result<(), Status> {
     Status::check(proxy_record_metric(id, value))
 }
 
-pub(super) fn define_metric(kind: MetricType, name: &str) -> Result<u32, Status> {
+pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32, Status> {
     let mut id = 0;
     // SAFETY: `name` and `id` outlive the call, and the host keeps no pointer to them.
     Status::check(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(id)
 }
 
-pub(super) fn log(level: LogLevel, message: &str) -> Result<(), Status> {
+pub(crate) fn log(level: LogLevel, message: &str) -> Result<(), Status> {
     // SAFETY: `message` outlives the call, and the host keeps no pointer to it.
     Status::check(unsafe { proxy_log(level, message.as_ptr(), message.len()) })
 }
 
 /// The lowest level that is written.
-pub(super) fn log_level() -> Result<LogLevel, Status> {
+pub(crate) fn log_level() -> Result<LogLevel, Status> {
     let mut level = 0;
     // SAFETY: `level` outlives the call, and the host keeps no pointer to it.
     Status::check(unsafe { proxy_get_log_level(&raw mut level) })?;
@@ -135,53 +127,53 @@ pub(super) fn log_level() -> Result<LogLevel, Status> {
     })
 }
 
-pub(super) fn nanoseconds() -> Result<u64, Status> {
+pub(crate) fn nanoseconds() -> Result<u64, Status> {
     let mut time = 0;
     // SAFETY: `time` outlives the call, and the host keeps no pointer to it.
     Status::check(unsafe { proxy_get_current_time_nanoseconds(&raw mut time) })?;
     Ok(time)
 }
 
-pub(super) fn buffer(kind: BufferType, start: usize, length: usize) -> Result<Vec<u8>, Status> {
+pub(crate) fn buffer(kind: BufferType, start: usize, length: usize) -> Result<Vec<u8>, Status> {
     // SAFETY: the two places to write to are valid for the call.
     returned(|data, size| unsafe { proxy_get_buffer_bytes(kind, start, length, data, size) })
 }
 
 /// All fields of a map, serialized.
-pub(super) fn map(map: MapType) -> Result<Vec<u8>, Status> {
+pub(crate) fn map(map: MapType) -> Result<Vec<u8>, Status> {
     // SAFETY: the two places to write to are valid for the call.
     returned(|data, size| unsafe { proxy_get_header_map_pairs(map, data, size) })
 }
 
-pub(super) fn map_value(map: MapType, name: &[u8]) -> Result<Vec<u8>, Status> {
+pub(crate) fn map_value(map: MapType, name: &[u8]) -> Result<Vec<u8>, Status> {
     // SAFETY: `name` and the two places to write to are valid for the call.
     returned(|data, size| unsafe { proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) })
 }
 
-pub(super) fn add_map_value(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Status> {
+pub(crate) fn add_map_value(map: MapType, name: &[u8], value: &[u8]) -> Result<(), Status> {
     let (name, name_size, value, value_size) = (name.as_ptr(), name.len(), value.as_ptr(), value.len());
     // SAFETY: both slices outlive the call, and the host keeps no pointer to them.
     Status::check(unsafe { proxy_add_header_map_value(map, name, name_size, value, value_size) })
 }
 
-pub(super) fn remove_map_value(map: MapType, name: &[u8]) -> Result<(), Status> {
+pub(crate) fn remove_map_value(map: MapType, name: &[u8]) -> Result<(), Status> {
     // SAFETY: `name` outlives the call, and the host keeps no pointer to it.
     Status::check(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
 /// A property; the parts of `path` are separated by a zero byte.
-pub(super) fn property(path: &str) -> Result<Vec<u8>, Status> {
+pub(crate) fn property(path: &str) -> Result<Vec<u8>, Status> {
     // SAFETY: `path` and the two places to write to are valid for the call.
     returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
-pub(super) fn set_property(path: &str, value: &str) -> Result<(), Status> {
+pub(crate) fn set_property(path: &str, value: &str) -> Result<(), Status> {
     // SAFETY: both texts outlive the call, and the host keeps no pointer to them.
     Status::check(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
 }
 
 /// A shared value and its stamp.
-pub(super) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Status> {
+pub(crate) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Status> {
     let mut stamp = 0;
     // SAFETY: `key` and the three places to write to are valid for the call.
     let value =
@@ -189,24 +181,14 @@ pub(super) fn shared_data(key: &str) -> Result<(Vec<u8>, u32), Status> {
     Ok((value, stamp))
 }
 
-pub(super) fn set_shared_data(key: &str, value: &[u8], stamp: u32) -> Result<(), Status> {
+pub(crate) fn set_shared_data(key: &str, value: &[u8], stamp: u32) -> Result<(), Status> {
     let (key, key_size, value, value_size) = (key.as_ptr(), key.len(), value.as_ptr(), value.len());
     // SAFETY: key and value outlive the call, and the host keeps no pointer to them.
     Status::check(unsafe { proxy_set_shared_data(key, key_size, value, value_size, stamp) })
 }
 
-pub(super) fn call_foreign_function(function: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
-    let (name, name_size, arguments, arguments_size) =
-        (function.as_ptr(), function.len(), arguments.as_ptr(), arguments.len());
-    // SAFETY: name and arguments outlive the call, and the host keeps no pointer to them; the two places to write to are
-    // valid for it.
-    returned(|data, size| unsafe {
-        proxy_call_foreign_function(name, name_size, arguments, arguments_size, data, size)
-    })
-}
-
 /// Sends a whole response; `headers` is a serialized map.
-pub(super) fn send_local_response(status: u16, details: &str, body: &str, headers: &[u8]) -> Result<(), Status> {
+pub(crate) fn send_local_response(status: u16, details: &str, body: &str, headers: &[u8]) -> Result<(), Status> {
     /// Not gRPC.
     const NO_GRPC_STATUS: i32 = -1;
     let (details, details_size) = if details.is_empty() { (null(), 0) } else { (details.as_ptr(), details.len()) };

@@ -1,16 +1,45 @@
-//! The plugin's configuration into a policy. Envoy hands over a `google.protobuf.StringValue` as its text and a
+//! The plugin's configuration into a policy at work. Envoy hands over a `google.protobuf.StringValue` as its text and a
 //! `google.protobuf.Struct` as raw protobuf.
 
 use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value as StructValue};
 use secure_callbacks::problem::Problem;
-use secure_callbacks::{PolicyConfig, PolicyError, SecretProblem, SecretSource};
+use secure_callbacks::{Policy, PolicyConfig, PolicyError, SecretProblem, SecretSource, UnixSeconds};
+use secure_callbacks_envoy::{Host, Protection};
 use serde_json::{Map, Value};
+
+use crate::metrics::{Metrics, Registry};
+use crate::replay::Tables;
+use crate::shared_data::{SharedData, is_news, key};
 
 /// How a serialized `Struct` starts: the tag of its only field. It is also a line feed, which JSON text may start with;
 /// then the bytes after it do not decode.
 const STRUCT_TAG: u8 = 0x0a;
+
+/// Reads a plugin's configuration and makes ready what it asks for.
+///
+/// # Errors
+/// The first bad entry, by its place.
+pub fn configure<H: Host<Metrics = Metrics, Store = Tables>>(
+    configuration: &[u8],
+    secrets: &dyn SecretSource,
+    host: &(impl SharedData + Registry),
+    now: UnixSeconds,
+) -> Result<Protection<H>, PolicyError> {
+    let policy = read(configuration)?.resolve(secrets)?;
+    // Without shared data there is no store.
+    let tables = if policy.replay() { Tables::open(&policy, host, now) } else { None };
+    let metrics = Metrics::define(policy.name(), policy.replay(), host);
+    Ok(Protection::new(policy, metrics, tables))
+}
+
+/// The secrets that are worth a warning, by their places; none if another worker has warned of the same.
+pub fn short_secrets_to_warn_of<'p>(policy: &'p Policy, data: &impl SharedData) -> &'p [String] {
+    let places = policy.short_secrets();
+    let news = !places.is_empty() && is_news(data, &key(policy.name(), "short_secrets"), places.join(" ").as_bytes());
+    if news { places } else { &[] }
+}
 
 /// Reads a policy from the bytes of a plugin's configuration.
 ///

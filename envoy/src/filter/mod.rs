@@ -5,36 +5,32 @@
 //! of three places: with the head, with its last piece, or with the trailers.
 
 mod body;
-mod certificates;
 mod connection;
 mod fields;
-mod host;
-mod names;
 mod record;
 mod refusal;
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use secure_callbacks::UnixSeconds;
 use secure_callbacks::record::IdentityHeaders;
-use secure_callbacks::{AnsweredBy, Callback, Clearance, Conclusion, Fault, Identity, Outcome, Reply, Step};
+use secure_callbacks::{
+    AnsweredBy, Callback, Clearance, Conclusion, Fault, Identity, Outcome, Reply, Settled, Step, UnixSeconds,
+};
 
+use crate::certificates::Certificate;
+use crate::host::{Attribute, Flow, Host, HostFailed, Part};
 use crate::protection::Protection;
 use body::{Body, Problem};
-use certificates::Certificate;
-pub(crate) use certificates::Certificates;
 use connection::{Downstream, validated_subject};
 use fields::Head;
-pub use host::{Answer, Flow, Host, HostFailed, Part};
 use refusal::Refusal;
 
 /// One request.
-#[derive(Debug)]
 pub struct Filter<H: Host> {
     host: H,
     /// Without one, because the configuration was refused, nothing is let through.
-    protection: Option<Rc<Protection>>,
+    protection: Option<Arc<Protection<H>>>,
     /// Tells its reservation from another's of the same callback.
     context_id: u32,
     callback: Callback,
@@ -45,7 +41,7 @@ pub struct Filter<H: Host> {
     /// Names that came from outside and that the application would take for ours; `None`: they can't be known.
     forged: Option<Vec<Box<[u8]>>>,
     /// The client's, if the policy asks for one.
-    certificate: Option<Rc<Certificate>>,
+    certificate: Option<Arc<Certificate>>,
     /// What is still to come of a request is so short that a refusal waits for it.
     rest_is_short: bool,
     /// The answer that waits for it.
@@ -54,7 +50,7 @@ pub struct Filter<H: Host> {
 
 impl<H: Host> Filter<H> {
     /// A filter for one request. `context_id` is the host's number for it.
-    pub fn new(host: H, protection: Option<Rc<Protection>>, context_id: u32) -> Self {
+    pub fn new(host: H, protection: Option<Arc<Protection<H>>>, context_id: u32) -> Self {
         Self {
             host,
             protection,
@@ -104,7 +100,7 @@ impl<H: Host> Filter<H> {
             return if end_of_stream || refusal::is_long(size) { self.stop_waiting() } else { Flow::Hold };
         }
         let Some(protection) = self.protection.clone() else { return Flow::Hold };
-        match self.body.grow(size, &mut self.callback, &self.host, &protection) {
+        match self.body.grow(size, &mut self.callback, &self.host, protection.verifier()) {
             Err(problem) => self.stop(&protection, problem),
             Ok(()) if end_of_stream => {
                 self.time = self.host.time();
@@ -138,16 +134,16 @@ impl<H: Host> Filter<H> {
         let Some(protection) = self.protection.clone() else { return };
         if self.callback.awaits_answer() {
             let status = self.host.response_status().unwrap_or_default();
-            let step = self.callback.answered(status, || answered_by(&self.host));
-            self.follow(&protection, step);
+            let settled = self.callback.answered(status, || answered_by(&self.host));
+            self.settle(&protection, settled);
         }
     }
 
     /// The stream is over. A callback without an answer was not taken.
     pub fn done(&mut self) {
         let Some(protection) = self.protection.clone() else { return };
-        let step = self.callback.gone();
-        self.follow(&protection, step);
+        let settled = self.callback.gone();
+        self.settle(&protection, settled);
     }
 
     fn now(&self) -> UnixSeconds {
@@ -162,15 +158,12 @@ impl<H: Host> Filter<H> {
         time.subsec_nanos() ^ seconds.rotate_left(30) ^ self.context_id.wrapping_mul(0x9e37_79b9)
     }
 
-    fn end_of_body(&mut self, protection: &Protection) -> Flow {
-        if let Err(problem) = self.body.end(&mut self.callback, &self.host, protection) {
-            return self.stop(protection, problem);
-        }
+    fn end_of_body(&mut self, protection: &Protection<H>) -> Flow {
         let step = self.callback.end_of_body(protection.verifier(), self.owner(), self.now());
         self.follow(protection, step)
     }
 
-    fn stop(&mut self, protection: &Protection, problem: Problem) -> Flow {
+    fn stop(&mut self, protection: &Protection<H>, problem: Problem) -> Flow {
         match problem {
             Problem::Step(step) => self.follow(protection, step),
             Problem::Unreadable => self.fail(protection),
@@ -178,7 +171,7 @@ impl<H: Host> Filter<H> {
     }
 
     /// The host did not do what the check needs.
-    fn fail(&mut self, protection: &Protection) -> Flow {
+    fn fail(&mut self, protection: &Protection<H>) -> Flow {
         self.rest_is_short = false;
         let step = self.callback.failed(protection.verifier());
         self.follow(protection, step)
@@ -186,33 +179,23 @@ impl<H: Host> Filter<H> {
 
     /// Does what the core says. One function for all events, which the compiler would put into each of them.
     #[inline(never)]
-    fn follow(&mut self, protection: &Protection, step: Step) -> Flow {
+    fn follow(&mut self, protection: &Protection<H>, step: Step) -> Flow {
         match step {
             Step::Hold => Flow::Hold,
             Step::Continue => Flow::Continue,
             Step::Reserve(reservation) => {
                 let now = self.now();
                 let answer = protection.reserve(&reservation, &self.host, now);
-                let (step, released) = self.callback.reserved(protection.verifier(), answer, now);
-                if let Some(released) = released {
-                    protection.release(&released, &self.host, now);
-                }
+                let (step, settled) = self.callback.reserved(protection.verifier(), answer, now);
+                self.settle(protection, settled);
                 self.follow(protection, step)
             }
             Step::Conclude(conclusion) => self.conclude(protection, conclusion),
-            Step::Keep(reservation) => {
-                protection.keep(&reservation, &self.host, self.now());
-                Flow::Hold
-            }
-            Step::Release(reservation) => {
-                protection.release(&reservation, &self.host, self.now());
-                Flow::Hold
-            }
         }
     }
 
     /// Carries a verdict out and records it.
-    fn conclude(&mut self, protection: &Protection, conclusion: Conclusion) -> Flow {
+    fn conclude(&mut self, protection: &Protection<H>, conclusion: Conclusion) -> Flow {
         if matches!(conclusion.outcome, Outcome::Forward(_)) && self.tell_application(&conclusion).is_err() {
             self.rest_is_short = false;
             let step = self.not_forwarded(protection, conclusion.identity);
@@ -226,12 +209,31 @@ impl<H: Host> Filter<H> {
     }
 
     /// It was cleared, and can't go on as it must be.
-    fn not_forwarded(&mut self, protection: &Protection, identity: Option<Identity>) -> Step {
-        let (step, released) = self.callback.not_forwarded(protection.verifier(), identity);
-        if let Some(released) = released {
-            protection.release(&released, &self.host, self.now());
-        }
+    fn not_forwarded(&mut self, protection: &Protection<H>, identity: Option<Identity>) -> Step {
+        let (step, settled) = self.callback.not_forwarded(protection.verifier(), identity);
+        self.settle(protection, settled);
         step
+    }
+
+    fn settle(&self, protection: &Protection<H>, settled: Option<Settled>) {
+        if let Some(settled) = settled {
+            protection.settle(&settled, &self.host, self.now());
+        }
+    }
+
+    /// Answers with what the core says, once the rest of the request is there, if that is short.
+    fn answer(&mut self, reply: Reply, code: &'static str) -> Flow {
+        let refusal = Refusal::new(reply, code);
+        if self.rest_is_short {
+            self.refusal = Some(Box::new(refusal));
+            return Flow::Hold;
+        }
+        refusal.send(&self.host)
+    }
+
+    /// Says now what it waited with.
+    fn stop_waiting(&mut self) -> Flow {
+        self.refusal.take().map_or(Flow::Hold, |refusal| refusal.send(&self.host))
     }
 
     /// Adds the identity headers, after what came from outside under their names is gone: to add costs less than to
@@ -254,11 +256,11 @@ fn forward(_: Clearance) -> Flow {
     Flow::Continue
 }
 
-/// Whose answer goes back. Envoy's own pass the filters like the application's, with any status; one property tells them
+/// Whose answer goes back. Envoy's own pass the filters like the application's, with any status; one attribute tells them
 /// apart (Envoy 1.36 to 1.40). An application that answers an upgrade otherwise than by 101 has answered all the same:
 /// Envoy passes its status on as an answer of its own.
 fn answered_by(host: &impl Host) -> AnsweredBy {
-    match host.property("response\0code_details").as_deref() {
+    match host.attribute(Attribute::CodeDetails).as_deref() {
         Some(b"via_upstream" | b"websocket_handshake_unsuccessful") => AnsweredBy::Application,
         _ => AnsweredBy::Proxy,
     }

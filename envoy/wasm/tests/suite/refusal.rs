@@ -1,6 +1,6 @@
 //! Refusals that wait for the end of a short request.
 
-use secure_callbacks_envoy::filter::Flow;
+use secure_callbacks_envoy::host::Flow;
 
 use super::fake::{FakeEnvoy, Shared, protection};
 use super::filter::arrive;

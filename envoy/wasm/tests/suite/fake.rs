@@ -3,17 +3,21 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use prost::encoding::{decode_key, decode_varint};
-use ring::signature::{RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
-use secure_callbacks::{SecretProblem, SecretSource};
-use secure_callbacks_envoy::filter::{Answer, Filter, Host, HostFailed, Part};
-use secure_callbacks_envoy::metrics::{MetricId, Registry};
-use secure_callbacks_envoy::native_hash::ForeignFunctions;
-use secure_callbacks_envoy::protection::Protection;
-use secure_callbacks_envoy::shared_data::{SharedData, SharedDataFailed, Swap};
+use secure_callbacks::{Answer, Code, ReplayStore, Reservation, SecretProblem, SecretSource, Settled, UnixSeconds};
+use secure_callbacks_envoy::Filter;
+use secure_callbacks_envoy::host::{Attribute, Host, HostFailed, Part, Response};
+use secure_callbacks_envoy_wasm::attributes;
+use secure_callbacks_envoy_wasm::configuration::configure;
+use secure_callbacks_envoy_wasm::metrics::{MetricId, Metrics, Registry};
+use secure_callbacks_envoy_wasm::replay::Tables;
+use secure_callbacks_envoy_wasm::shared_data::{SharedData, SharedDataFailed, Swap};
+
+/// A policy at work in an Envoy in memory.
+pub(crate) type Protection = secure_callbacks_envoy::Protection<FakeEnvoy>;
 
 /// When the tests happen.
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -32,44 +36,6 @@ struct SharedState {
     rivals: RefCell<Vec<Box<dyn FnOnce()>>>,
     swaps: Cell<u32>,
     loads: Cell<u32>,
-    verify_signature: Function,
-    verified: Cell<u32>,
-}
-
-/// A foreign function, as Envoy has it: from its arguments to what it returns.
-pub(crate) type VerifySignature = fn(&[u8]) -> Option<Vec<u8>>;
-
-/// What Envoy's function `verify_signature` is.
-struct Function(Cell<VerifySignature>);
-
-impl Default for Function {
-    fn default() -> Self {
-        Self(Cell::new(verify_signature))
-    }
-}
-
-/// What the function does with its arguments. Signatures are verified for real.
-fn verify_signature(arguments: &[u8]) -> Option<Vec<u8>> {
-    /// `SubjectPublicKeyInfo` up to the `RSAPublicKey` that it holds.
-    const KEY_INFO: usize = 22;
-    let (hash_function, rest) = field(1, arguments)?;
-    let (public_key, rest) = field(2, rest)?;
-    let (signature, rest) = field(3, rest)?;
-    let (text, rest) = field(4, rest)?;
-    assert!(rest.is_empty() && hash_function == b"sha256", "{hash_function:?}");
-    let key = UnparsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, &public_key[KEY_INFO..]);
-    Some(match key.verify(text, signature) {
-        Ok(()) => vec![8, 1],
-        Err(_) => b"\x12\x07refused".to_vec(),
-    })
-}
-
-/// A field of bytes in a protobuf message, and what follows it.
-fn field(number: u32, mut message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (found, _) = decode_key(&mut message).ok()?;
-    assert_eq!(found, number);
-    let length = decode_varint(&mut message).ok()?;
-    message.split_at_checked(usize::try_from(length).ok()?)
 }
 
 impl Shared {
@@ -96,16 +62,6 @@ impl Shared {
     /// How many loads were tried.
     pub(crate) fn loads(&self) -> u32 {
         self.0.loads.get()
-    }
-
-    /// From now on Envoy's `verify_signature` is this.
-    pub(crate) fn lend(&self, verify_signature: VerifySignature) {
-        self.0.verify_signature.0.set(verify_signature);
-    }
-
-    /// How many signatures Envoy was asked about.
-    pub(crate) fn verified(&self) -> u32 {
-        self.0.verified.get()
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {
@@ -150,14 +106,6 @@ impl SharedData for Shared {
         self.0.stamps.set(self.0.stamps.get() + 1);
         values.insert(key.to_owned(), (value.to_vec(), self.0.stamps.get()));
         Ok(Swap::Done)
-    }
-}
-
-impl ForeignFunctions for Shared {
-    fn call(&self, function: &str, arguments: &[u8]) -> Option<Vec<u8>> {
-        assert_eq!(function, "verify_signature");
-        self.0.verified.set(self.0.verified.get() + 1);
-        self.0.verify_signature.0.get()(arguments)
     }
 }
 
@@ -231,8 +179,8 @@ impl FakeEnvoy {
         self.0.properties.borrow_mut().insert("response\0code_details".into(), details.into());
     }
 
-    pub(crate) fn filter(&self, protection: &Rc<Protection>) -> Filter<Self> {
-        Filter::new(self.clone(), Some(Rc::clone(protection)), 7)
+    pub(crate) fn filter(&self, protection: &Arc<Protection>) -> Filter<Self> {
+        Filter::new(self.clone(), Some(Arc::clone(protection)), 7)
     }
 
     pub(crate) fn header(&self, name: &str) -> Vec<String> {
@@ -264,13 +212,10 @@ impl SharedData for FakeEnvoy {
     }
 }
 
-impl ForeignFunctions for FakeEnvoy {
-    fn call(&self, function: &str, arguments: &[u8]) -> Option<Vec<u8>> {
-        self.0.shared.call(function, arguments)
-    }
-}
-
 impl Host for FakeEnvoy {
+    type Metrics = Metrics;
+    type Store = Tables;
+
     fn time(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.now.get()).unwrap())
     }
@@ -307,17 +252,18 @@ impl Host for FakeEnvoy {
         Ok(())
     }
 
-    fn body(&self, start: usize, length: usize) -> Option<Vec<u8>> {
+    fn body(&self, start: usize, length: usize, show: &mut dyn FnMut(&[u8])) -> Result<(), HostFailed> {
         if self.0.body_fails.get() {
-            return None;
+            return Err(HostFailed);
         }
         self.0.largest_slice.set(self.0.largest_slice.get().max(length));
         let body = self.0.body.borrow();
         let end = (start + length + self.0.body_surplus.get()).min(body.len());
-        body.get(start..end).map(<[u8]>::to_vec)
+        show(body.get(start..end).ok_or(HostFailed)?);
+        Ok(())
     }
 
-    fn reply(&self, answer: &Answer<'_>) -> Result<(), HostFailed> {
+    fn reply(&self, answer: &Response<'_>) -> Result<(), HostFailed> {
         if self.0.reply_fails.get() {
             return Err(HostFailed);
         }
@@ -330,7 +276,8 @@ impl Host for FakeEnvoy {
         self.0.response_status.get()
     }
 
-    fn property(&self, path: &str) -> Option<Vec<u8>> {
+    fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>> {
+        let path = attributes::path(attribute);
         self.0.asked.borrow_mut().push(path.to_owned());
         self.0.properties.borrow().get(path).cloned()
     }
@@ -339,9 +286,17 @@ impl Host for FakeEnvoy {
         self.0.state.borrow_mut().insert(key.to_owned(), value.to_owned());
     }
 
-    fn increment(&self, metric: MetricId) {
-        let index = usize::try_from(metric).unwrap();
-        self.0.counted.borrow_mut().push(secure_callbacks::Code::all().nth(index).unwrap().as_str());
+    fn count(&self, metrics: &Metrics, code: Code) {
+        let index = usize::try_from(metrics.requests(code).unwrap()).unwrap();
+        self.0.counted.borrow_mut().push(Code::all().nth(index).unwrap().as_str());
+    }
+
+    fn reserve(&self, store: &Tables, reservation: &Reservation, now: UnixSeconds) -> Answer {
+        store.on(self).reserve(reservation, now)
+    }
+
+    fn settle(&self, store: &Tables, settled: &Settled, now: UnixSeconds) {
+        store.on(self).settle(settled, now);
     }
 }
 
@@ -372,6 +327,42 @@ pub(crate) fn logged() -> Vec<(Level, String)> {
     LINES.take()
 }
 
+/// A policy's store by itself, without a request.
+pub(crate) trait AtWork {
+    fn reserve(&self, reservation: &Reservation, shared: &Shared, now: i64) -> Answer;
+    fn keep(&self, reservation: &Reservation, shared: &Shared, now: i64);
+    fn release(&self, reservation: &Reservation, shared: &Shared, now: i64);
+    fn lapse(&self, shared: &Shared, now: i64);
+    fn abandon(&self, shared: &Shared, now: i64);
+    fn count_on(&self, shared: &Shared, now: i64) -> Option<u64>;
+}
+
+impl AtWork for Protection {
+    fn reserve(&self, reservation: &Reservation, shared: &Shared, now: i64) -> Answer {
+        self.store().map_or(Answer::Unavailable, |tables| tables.on(shared).reserve(reservation, now))
+    }
+
+    fn keep(&self, reservation: &Reservation, shared: &Shared, now: i64) {
+        self.store().unwrap().on(shared).keep(reservation, now);
+    }
+
+    fn release(&self, reservation: &Reservation, shared: &Shared, now: i64) {
+        self.store().unwrap().on(shared).release(reservation, now);
+    }
+
+    fn lapse(&self, shared: &Shared, now: i64) {
+        self.store().unwrap().on(shared).lapse(now);
+    }
+
+    fn abandon(&self, shared: &Shared, now: i64) {
+        self.store().unwrap().on(shared).abandon(now);
+    }
+
+    fn count_on(&self, shared: &Shared, now: i64) -> Option<u64> {
+        self.store()?.count_on(shared, now)
+    }
+}
+
 /// Secrets that every test knows.
 pub(crate) struct Known;
 
@@ -388,14 +379,14 @@ impl SecretSource for Known {
 pub(crate) const SECRET: &str = "a signature secret of 32 bytes or more";
 
 /// The policy `video`, with more fields.
-pub(crate) fn protection(more: &str, shared: &Shared) -> Rc<Protection> {
+pub(crate) fn protection(more: &str, shared: &Shared) -> Arc<Protection> {
     protection_at(more, shared, NOW)
 }
 
-pub(crate) fn protection_at(more: &str, shared: &Shared, now: i64) -> Rc<Protection> {
+pub(crate) fn protection_at(more: &str, shared: &Shared, now: i64) -> Arc<Protection> {
     let account = r#"{"name": "video", "accounts": [{"api_key": "a1b2c3d", "secrets": ["env:SECRET"]}]"#;
     let configuration = if more.is_empty() { format!("{account}}}") } else { format!("{account}, {more}}}") };
-    Rc::new(Protection::configure(configuration.as_bytes(), &Known, shared, now).unwrap())
+    Arc::new(configure(configuration.as_bytes(), &Known, shared, now).unwrap())
 }
 
 /// A good token for a body, as the value of `authorization`.
