@@ -64,8 +64,8 @@ impl Proxy {
 
     /// The upstream's 200.
     fn answered(&mut self, mut callback: Callback) {
-        if let Step::Keep(reservation) = callback.answered(200, || AnsweredBy::Application) {
-            self.table().keep(&reservation, NOW);
+        if let Some(settled) = callback.answered(200, || AnsweredBy::Application) {
+            self.table().settle(&settled, NOW);
         }
     }
 

@@ -29,6 +29,7 @@ pub(crate) fn check() -> Result<()> {
         }
         files += imports.len();
         found.extend(circles(&imports));
+        found.extend(circles(&rooms(&imports, directory)));
     }
     if !found.is_empty() {
         // All of them here: the end of the run has room for a few.
@@ -151,6 +152,22 @@ impl<'ast> Visit<'ast> for Paths {
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 }
 
+/// The same of whole rooms, which are what lies directly in a crate's folder: a file, or a folder with all that is in it.
+fn rooms(imports: &Imports, directory: &str) -> Imports {
+    let room = |file: &str| {
+        let inside = file.strip_prefix(directory).unwrap_or(file).trim_start_matches('/');
+        let name = inside.split_once('/').map_or(inside, |(folder, _)| folder);
+        format!("{directory}/{}", name.trim_end_matches(".rs"))
+    };
+    let mut rooms = Imports::new();
+    for (file, targets) in imports {
+        let own = room(file);
+        let others: BTreeSet<_> = targets.iter().map(|target| room(target)).filter(|other| *other != own).collect();
+        rooms.entry(own).or_default().extend(others);
+    }
+    rooms
+}
+
 /// For each file that imports itself by way of others, the shortest such way; each circle once.
 fn circles(imports: &Imports) -> Vec<String> {
     let mut found = BTreeMap::new();
@@ -229,6 +246,15 @@ mod tests {
             let normal = |text: &str| text.split(" → ").map(str::to_owned).collect::<BTreeSet<_>>();
             assert!(matches!(found.as_slice(), [one] if normal(one) == normal(circle)), "{found:?} for {circle}");
         }
+    }
+
+    #[test]
+    fn rooms_that_need_each_other_are_found() {
+        let files =
+            [("a/b.rs", "use crate::c::d::D;"), ("c/d.rs", ""), ("c/e.rs", "use crate::a::f::F;"), ("a/f.rs", "")];
+        let imports = crate_of(&files);
+        assert_eq!(circles(&imports), Vec::<String>::new());
+        assert_eq!(circles(&rooms(&imports, "src")), ["src/a → src/c → src/a"]);
     }
 
     #[test]

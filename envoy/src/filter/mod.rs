@@ -10,6 +10,7 @@ mod fields;
 mod record;
 mod refusal;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +27,11 @@ use connection::{Downstream, validated_subject};
 use fields::Head;
 use refusal::Refusal;
 
-/// One request.
-pub struct Filter<H: Host> {
+/// One request. `P` is how a host holds on to its policies: in an `Rc` where one thread has them, else in an `Arc`.
+pub struct Filter<H: Host, P: Deref<Target = Protection<H>> + Clone> {
     host: H,
     /// Without one, because the configuration was refused, nothing is let through.
-    protection: Option<Arc<Protection<H>>>,
+    protection: Option<P>,
     /// Tells its reservation from another's of the same callback.
     context_id: u32,
     callback: Callback,
@@ -48,9 +49,9 @@ pub struct Filter<H: Host> {
     refusal: Option<Box<Refusal>>,
 }
 
-impl<H: Host> Filter<H> {
+impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
     /// A filter for one request. `context_id` is the host's number for it.
-    pub fn new(host: H, protection: Option<Arc<Protection<H>>>, context_id: u32) -> Self {
+    pub fn new(host: H, protection: Option<P>, context_id: u32) -> Self {
         Self {
             host,
             protection,
@@ -266,7 +267,7 @@ fn answered_by(host: &impl Host) -> AnsweredBy {
     }
 }
 
-impl<H: Host> Drop for Filter<H> {
+impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Drop for Filter<H, P> {
     fn drop(&mut self) {
         self.done();
     }

@@ -1,7 +1,7 @@
 //! What Envoy calls: the plugin, once for each configuration and worker, and the requests.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Weak};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -25,7 +25,7 @@ proxy_wasm::main! {{
 
 /// One configuration on one worker.
 struct Plugin {
-    protection: Option<Arc<Protection<Envoy>>>,
+    protection: Option<Rc<Protection<Envoy>>>,
 }
 
 impl Context for Plugin {}
@@ -40,7 +40,7 @@ impl RootContext for Plugin {
                     log::warn!("secure_callbacks: configuration: {place}: fewer than 32 bytes");
                 }
                 Envoy::tick_every(TICK);
-                let protection = Arc::new(protection);
+                let protection = Rc::new(protection);
                 remember(&protection);
                 self.protection = Some(protection);
                 true
@@ -79,10 +79,10 @@ thread_local! {
     static AT_WORK: RefCell<Vec<Weak<Protection<Envoy>>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn remember(protection: &Arc<Protection<Envoy>>) {
+fn remember(protection: &Rc<Protection<Envoy>>) {
     AT_WORK.with_borrow_mut(|at_work| {
         at_work.retain(|other| other.strong_count() > 0);
-        at_work.push(Arc::downgrade(protection));
+        at_work.push(Rc::downgrade(protection));
     });
 }
 
@@ -102,7 +102,7 @@ fn now() -> UnixSeconds {
 }
 
 /// One request.
-struct EnvoyRequest(Filter<Envoy>);
+struct EnvoyRequest(Filter<Envoy, Rc<Protection<Envoy>>>);
 
 // The end of the stream is the drop of the filter: Envoy deletes the context then.
 impl Context for EnvoyRequest {}

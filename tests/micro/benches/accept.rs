@@ -11,6 +11,7 @@
 use divan::AllocProfiler;
 use divan::Bencher;
 use divan::counter::BytesCount;
+use secure_callbacks::Settled;
 use secure_callbacks::{Answer, Rejection};
 use secure_callbacks_micro::{Callback, NOW, SHORT_BODY, Site, body, headers};
 
@@ -82,7 +83,7 @@ fn reserve_and_release(bencher: Bencher) {
     let reservation = authentic.reservation(1, NOW).expect("replay is on");
     bencher.bench_local(|| {
         assert_eq!(site.reserve(&reservation), Answer::Fresh);
-        site.release(&reservation);
+        site.settle(&Settled::Release(reservation));
     });
 }
 

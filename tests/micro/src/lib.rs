@@ -11,7 +11,7 @@ use std::hint::black_box;
 use secure_callbacks::replay::{Census, Layout, Slot, Table};
 use secure_callbacks::{
     Answer, AnsweredBy, Authentic, Callback as Life, Code, Conclusion, Pending, PolicyConfig, Rejection, ReplayStore,
-    RequestHead, Reservation, Step, TokenField, Verifier,
+    RequestHead, Reservation, Settled, Step, TokenField, Verifier,
 };
 use secure_callbacks_support::Token;
 use secure_callbacks_support::token::{API_KEY, SECRET};
@@ -80,8 +80,8 @@ impl Site {
     pub fn accept(&mut self, callback: &Callback) {
         let (mut life, conclusion) = self.conclude(callback);
         headers(&conclusion);
-        let Step::Release(reservation) = life.answered(503, || AnsweredBy::Application) else { panic!("not released") };
-        self.release(&reservation);
+        let settled = life.answered(503, || AnsweredBy::Application).expect("its reservation");
+        self.settle(&settled);
     }
 
     /// The same, up to the verdict.
@@ -116,9 +116,9 @@ impl Site {
         self.table().reserve(reservation, NOW)
     }
 
-    /// Gives the place back.
-    pub fn release(&mut self, reservation: &Reservation) {
-        self.table().release(reservation, NOW);
+    /// Keeps a reservation, or gives its place back.
+    pub fn settle(&mut self, settled: &Settled) {
+        self.table().settle(settled, NOW);
     }
 
     fn table(&mut self) -> Table<'_> {

@@ -3,18 +3,19 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use secure_callbacks::{Answer, Code, ReplayStore, Reservation, SecretProblem, SecretSource, Settled, UnixSeconds};
-use secure_callbacks_envoy::Filter;
 use secure_callbacks_envoy::host::{Attribute, Host, HostFailed, Part, Response};
 use secure_callbacks_envoy_wasm::attributes;
 use secure_callbacks_envoy_wasm::configuration::configure;
 use secure_callbacks_envoy_wasm::metrics::{MetricId, Metrics, Registry};
 use secure_callbacks_envoy_wasm::replay::Tables;
 use secure_callbacks_envoy_wasm::shared_data::{SharedData, SharedDataFailed, Swap};
+
+/// One request to it.
+pub(crate) type Filter = secure_callbacks_envoy::Filter<FakeEnvoy, Rc<Protection>>;
 
 /// A policy at work in an Envoy in memory.
 pub(crate) type Protection = secure_callbacks_envoy::Protection<FakeEnvoy>;
@@ -179,8 +180,8 @@ impl FakeEnvoy {
         self.0.properties.borrow_mut().insert("response\0code_details".into(), details.into());
     }
 
-    pub(crate) fn filter(&self, protection: &Arc<Protection>) -> Filter<Self> {
-        Filter::new(self.clone(), Some(Arc::clone(protection)), 7)
+    pub(crate) fn filter(&self, protection: &Rc<Protection>) -> Filter {
+        Filter::new(self.clone(), Some(Rc::clone(protection)), 7)
     }
 
     pub(crate) fn header(&self, name: &str) -> Vec<String> {
@@ -379,14 +380,14 @@ impl SecretSource for Known {
 pub(crate) const SECRET: &str = "a signature secret of 32 bytes or more";
 
 /// The policy `video`, with more fields.
-pub(crate) fn protection(more: &str, shared: &Shared) -> Arc<Protection> {
+pub(crate) fn protection(more: &str, shared: &Shared) -> Rc<Protection> {
     protection_at(more, shared, NOW)
 }
 
-pub(crate) fn protection_at(more: &str, shared: &Shared, now: i64) -> Arc<Protection> {
+pub(crate) fn protection_at(more: &str, shared: &Shared, now: i64) -> Rc<Protection> {
     let account = r#"{"name": "video", "accounts": [{"api_key": "a1b2c3d", "secrets": ["env:SECRET"]}]"#;
     let configuration = if more.is_empty() { format!("{account}}}") } else { format!("{account}, {more}}}") };
-    Arc::new(configure(configuration.as_bytes(), &Known, shared, now).unwrap())
+    Rc::new(configure(configuration.as_bytes(), &Known, shared, now).unwrap())
 }
 
 /// A good token for a body, as the value of `authorization`.

@@ -2,8 +2,7 @@
 
 use log::Level;
 
-use super::fake::{FakeEnvoy, Shared, bearer, logged, protection};
-use secure_callbacks_envoy::Filter;
+use super::fake::{FakeEnvoy, Filter, Shared, bearer, logged, protection};
 use secure_callbacks_envoy::host::Flow;
 
 const BODY: &[u8] = b"{\"event\":\"streamCreated\"}";
@@ -14,7 +13,7 @@ pub(super) fn request(shared: &Shared, body: &[u8]) -> FakeEnvoy {
 }
 
 /// The body arrives, up to a length; Envoy tells the whole size so far.
-pub(super) fn arrive(envoy: &FakeEnvoy, filter: &mut Filter<FakeEnvoy>, body: &[u8], end_of_stream: bool) -> Flow {
+pub(super) fn arrive(envoy: &FakeEnvoy, filter: &mut Filter, body: &[u8], end_of_stream: bool) -> Flow {
     *envoy.0.body.borrow_mut() = body.to_vec();
     filter.request_body(body.len(), end_of_stream)
 }
@@ -51,7 +50,7 @@ fn orders() -> Vec<(&'static str, Vec<Step>, &'static [u8])> {
 }
 
 /// Goes through the steps; what the last one came to, all others having held the request.
-fn go(envoy: &FakeEnvoy, filter: &mut Filter<FakeEnvoy>, steps: &[Step]) -> Flow {
+fn go(envoy: &FakeEnvoy, filter: &mut Filter, steps: &[Step]) -> Flow {
     let mut flow = Flow::Hold;
     for step in steps {
         assert_eq!(flow, Flow::Hold, "went on before the end of the body");

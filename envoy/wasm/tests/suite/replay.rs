@@ -1,7 +1,7 @@
 //! The replay store in shared data: workers that race, configurations that change, data that is not there.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use secure_callbacks::{Answer, PolicyConfig, RequestHead, Reservation, TokenField};
 use secure_callbacks_envoy_wasm::replay::PARTS;
@@ -36,7 +36,7 @@ fn remembered(protection: &Protection, shared: &Shared, now: i64) -> Option<u64>
     (0..PARTS).find_map(|_| protection.count_on(shared, now))
 }
 
-fn capacity(capacity: u32, shared: &Shared) -> Arc<Protection> {
+fn capacity(capacity: u32, shared: &Shared) -> Rc<Protection> {
     protection(&format!(r#""replay_capacity": {capacity}"#), shared)
 }
 
@@ -52,7 +52,7 @@ fn one_of_two_workers_that_reserve_at_once_is_first() {
                 assert_eq!(protection.reserve(&first, &shared, NOW), Answer::Fresh);
                 protection.release(&first, &shared, NOW);
             }
-            let (worker, data) = (Arc::clone(&protection), shared.clone());
+            let (worker, data) = (Rc::clone(&protection), shared.clone());
             shared.rival(move || assert_eq!(worker.reserve(&reservation("one", 2, NOW), &data, NOW), Answer::Fresh));
             assert_eq!(protection.reserve(&reservation("one", 1, NOW), &shared, NOW), Answer::Seen, "{size} {known}");
             assert_eq!(remembered(&protection, &shared, NOW), Some(1));
@@ -65,7 +65,7 @@ fn a_lost_race_for_another_callback_is_run_again() {
     let shared = Shared::default();
     let protection = capacity(16, &shared);
     for rival in 0..10 {
-        let (worker, data) = (Arc::clone(&protection), shared.clone());
+        let (worker, data) = (Rc::clone(&protection), shared.clone());
         shared.rival(move || assert_eq!(reserve(&worker, &data, &format!("rival-{rival}")), Answer::Fresh));
     }
     assert_eq!(reserve(&protection, &shared, "one"), Answer::Fresh);

@@ -1,24 +1,23 @@
 //! Every row of `tests/vectors/`, as Envoy's callbacks.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::rc::Rc;
 
-use secure_callbacks_envoy::Filter;
 use secure_callbacks_envoy::host::Flow;
 use secure_callbacks_support::{Expectation, Host, Rendered, load};
 
-use super::fake::{FakeEnvoy, Known, NOW, Protection, Shared};
+use super::fake::{FakeEnvoy, Filter, Known, NOW, Protection, Shared};
 use secure_callbacks_envoy_wasm::configuration::configure;
 
 /// A request that has its verdict, and no answer yet.
 struct Begun {
     envoy: FakeEnvoy,
     flow: Flow,
-    filter: Filter<FakeEnvoy>,
+    filter: Filter,
 }
 
 /// Goes through the callbacks that a request makes.
-fn begin(protection: &Arc<Protection>, shared: &Shared, request: &Rendered) -> Begun {
+fn begin(protection: &Rc<Protection>, shared: &Shared, request: &Rendered) -> Begun {
     let envoy = FakeEnvoy::new(shared, &[]);
     *envoy.0.headers.borrow_mut() = head(request);
     *envoy.0.trailers.borrow_mut() = lower(&request.trailers);
@@ -109,7 +108,7 @@ fn every_row_comes_out_as_written() {
             let mut policy = policy.clone();
             policy["name"] = name.as_str().into();
             let policy = policy.to_string();
-            (name.as_str(), Arc::new(configure(policy.as_bytes(), &Known, &shared, NOW).unwrap()))
+            (name.as_str(), Rc::new(configure(policy.as_bytes(), &Known, &shared, NOW).unwrap()))
         })
         .collect();
     let mut run = 0;
