@@ -12,6 +12,16 @@ use crate::sh::{self, Result};
 /// The crates of the product, by their folders.
 const CRATES: [&str; 4] = ["src", "envoy/src", "envoy/wasm/src", "nginx/src"];
 
+/// The rooms of the core, the lowest floor first. A room imports from its own floor and from those below.
+const CORE: [&[&str]; 6] = [
+    &["time", "code", "secret", "names", "fault"],
+    &["problem", "payload", "token", "replay"],
+    &["source", "certificate", "identity", "reply"],
+    &["policy", "verdict", "settlement", "interim"],
+    &["verifier", "conclusion", "record"],
+    &["callback"],
+];
+
 /// The one import against the order: nginx finds everything through a table, which names the hooks, and a hook finds its
 /// own data by that table's address.
 const NAMED_HOOKS: (&str, &str) = ("nginx/src/module.rs", "nginx/src/hooks/");
@@ -29,12 +39,16 @@ pub(crate) fn check() -> Result<()> {
         }
         files += imports.len();
         found.extend(circles(&imports));
-        found.extend(circles(&rooms(&imports, directory)));
+        let rooms = rooms(&imports, directory);
+        found.extend(circles(&rooms));
+        if directory == CRATES[0] {
+            found.extend(upwards(&rooms, &CORE, directory));
+        }
     }
     if !found.is_empty() {
         // All of them here: the end of the run has room for a few.
         found.iter().for_each(|circle| println!("{circle}"));
-        return Err(format!("{} circles of files that import each other:\n  {}", found.len(), found.join("\n  ")));
+        return Err(format!("{} imports against the order of floors:\n  {}", found.len(), found.join("\n  ")));
     }
     println!("{files} files of {}: none imports what imports it", CRATES.join(", "));
     Ok(())
@@ -168,6 +182,25 @@ fn rooms(imports: &Imports, directory: &str) -> Imports {
     rooms
 }
 
+/// Imports from a higher floor, and rooms that are on none.
+fn upwards(rooms: &Imports, floors: &[&[&str]], directory: &str) -> Vec<String> {
+    let floor = |room: &str| {
+        let name = room.strip_prefix(directory).unwrap_or(room).trim_start_matches('/');
+        floors.iter().position(|floor| floor.contains(&name))
+    };
+    let mut found = Vec::new();
+    // The crate's root hands on what is in it, and is imported by nobody.
+    for (room, targets) in rooms.iter().filter(|(room, _)| !room.ends_with("/lib")) {
+        match floor(room) {
+            None => found.push(format!("{room} is on no floor (xtask/src/floors.rs)")),
+            own => found.extend(
+                targets.iter().filter(|target| floor(target) > own).map(|target| format!("{room} → {target}, upwards")),
+            ),
+        }
+    }
+    found
+}
+
 /// For each file that imports itself by way of others, the shortest such way; each circle once.
 fn circles(imports: &Imports) -> Vec<String> {
     let mut found = BTreeMap::new();
@@ -255,6 +288,17 @@ mod tests {
         let imports = crate_of(&files);
         assert_eq!(circles(&imports), Vec::<String>::new());
         assert_eq!(circles(&rooms(&imports, "src")), ["src/a → src/c → src/a"]);
+    }
+
+    #[test]
+    fn an_import_from_a_higher_floor_is_found() {
+        let imports =
+            crate_of(&[("a.rs", "use crate::b::B;"), ("b.rs", ""), ("c/mod.rs", "use crate::a;"), ("d.rs", "")]);
+        let rooms = rooms(&imports, "src");
+        assert_eq!(upwards(&rooms, &[&["b"], &["a", "d"], &["c"]], "src"), Vec::<String>::new());
+        assert_eq!(upwards(&rooms, &[&["a", "b"], &["d", "c"]], "src"), Vec::<String>::new());
+        let found = upwards(&rooms, &[&["a"], &["b", "c"]], "src");
+        assert_eq!(found, ["src/a → src/b, upwards", "src/d is on no floor (xtask/src/floors.rs)"]);
     }
 
     #[test]
