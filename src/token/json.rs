@@ -17,23 +17,26 @@ pub(crate) enum Scalar<'a> {
     Other,
 }
 
-/// The values of the `wanted` members of a JSON object, in that order; `None` if the text is not exactly one JSON object,
-/// or names any member twice (however it is escaped).
-pub(crate) fn members<'a, const N: usize>(json: &'a str, wanted: &[&str; N]) -> Option<[Option<Scalar<'a>>; N]> {
+/// The values of `N` members of a JSON object, each at the place that `place` gives its name; `None` if the text is not
+/// exactly one JSON object, or names any member twice (however it is escaped).
+pub(crate) fn members<const N: usize>(json: &str, place: Place) -> Option<[Option<Scalar<'_>>; N]> {
     let mut values = [const { None }; N];
-    read(json, wanted, &mut values)?.then_some(values)
+    read(json, place, &mut values)?.then_some(values)
 }
 
-/// The same for any number of members; `false` for JSON that is not such an object.
-fn read<'a>(json: &'a str, wanted: &[&str], values: &mut [Option<Scalar<'a>>]) -> Option<bool> {
+/// Where a member's value goes; `None`: nobody asks for it.
+pub(crate) type Place = fn(name: &str) -> Option<usize>;
+
+/// The same for any number of members, so that it is compiled once; `false` for JSON that is not such an object.
+fn read<'a>(json: &'a str, place: Place, values: &mut [Option<Scalar<'a>>]) -> Option<bool> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let is_good = deserializer.deserialize_any(Members { wanted, values }).ok()?;
+    let is_good = deserializer.deserialize_any(Members { place, values }).ok()?;
     deserializer.end().ok()?;
     Some(is_good)
 }
 
 struct Members<'w, 'de> {
-    wanted: &'w [&'w str],
+    place: Place,
     /// Written where they stay: they are large.
     values: &'w mut [Option<Scalar<'de>>],
 }
@@ -53,8 +56,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
         let mut others = BinaryHeap::new();
         while let Some(Name(name)) = map.next_key()? {
             let value = map.next_value()?;
-            let index = self.wanted.iter().position(|wanted| *wanted == name);
-            match index.and_then(|index| self.values.get_mut(index)) {
+            match (self.place)(&name).and_then(|place| self.values.get_mut(place)) {
                 Some(slot) => repeated |= slot.replace(value).is_some(),
                 None => others.push(name),
             }
@@ -181,10 +183,14 @@ mod tests {
     use super::*;
     use alloc::string::String;
 
+    /// The member `a` and no other.
+    const ONE: Place = |name| (name == "a").then_some(0);
+
     #[test]
     fn reads_the_wanted_and_reads_through_the_rest() {
         let json = r#" {"a":"x","deep":[{"a":1},[null,true]],"n":-7,"f":1.5,"big":18446744073709551615,"e":"\u0041"} "#;
-        let [a, n, f, big, e, deep, none] = members(json, &["a", "n", "f", "big", "e", "deep", "none"]).unwrap();
+        let place = |name: &str| ["a", "n", "f", "big", "e", "deep", "none"].iter().position(|wanted| *wanted == name);
+        let [a, n, f, big, e, deep, none] = members(json, place).unwrap();
         assert_eq!(a, Some(Scalar::Text("x".into())));
         assert_eq!(n, Some(Scalar::Integer(-7)));
         assert_eq!(f, Some(Scalar::Fraction(1.5)));
@@ -210,15 +216,15 @@ mod tests {
             r#"{"z":1,"\u007a":2}"#,
             r#"{"a":"\ud800"}"#,
         ] {
-            assert!(members(json, &["a"]).is_none(), "{json}");
+            assert!(members::<1>(json, ONE).is_none(), "{json}");
         }
     }
 
     #[test]
     fn nesting_takes_no_stack() {
         let deep = String::from(r#"{"z":"#) + &"[".repeat(100_000) + &"]".repeat(100_000) + r#","a":1}"#;
-        assert_eq!(members(&deep, &["a"]).unwrap(), [Some(Scalar::Integer(1))]);
+        assert_eq!(members(&deep, ONE).unwrap(), [Some(Scalar::Integer(1))]);
         let open = String::from(r#"{"a":"#) + &"[".repeat(100_000);
-        assert!(members(&open, &["a"]).is_none());
+        assert!(members::<1>(&open, ONE).is_none());
     }
 }
