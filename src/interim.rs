@@ -1,4 +1,4 @@
-//! Finds the final answer behind an interim one (RFC 9110 section 15.2) in what an application sends over HTTP/1.1.
+//! Finds the final answer after an interim one (RFC 9110 section 15.2) in what an application sends over HTTP/1.1.
 //!
 //! A proxy that does not know interim answers takes the first head for the answer, and all that follows for its body.
 //! There, the final answer's status is still to be read.
@@ -6,7 +6,7 @@
 /// `HTTP/1.1 200`: what is needed of a status line, and no more is kept of it.
 const STATUS_LINE: usize = 12;
 
-/// Reads on behind the head of an interim answer, in pieces of any size.
+/// Reads on after the head of an interim answer, in pieces of any size.
 #[derive(Debug, Clone, Copy)]
 pub struct FinalStatus {
     /// The beginning of the line.
@@ -34,7 +34,7 @@ impl FinalStatus {
                     *kept = *byte;
                     self.length += 1;
                 }
-                // The status alone is waited for, so that it is known even if nothing follows it.
+                // Only the status is waited for, so that it is known even if nothing follows it.
                 (self.is_first && self.length == STATUS_LINE).then(|| self.final_status()).flatten()
             }
         })

@@ -13,7 +13,7 @@ pub const IDENTITY_HEADERS: [&str; 6] = [
 ];
 
 /// Whether an application might take a field of this name for one of [`IDENTITY_HEADERS`]. CGI and its successors give it
-/// variables, and gateways fold names likewise: case is lost, and what is no letter or digit (`_`, `.`) is as good as `-`.
+/// variables, and gateways fold names likewise: case is lost, and what is no letter or digit (`_`, `.`) counts as `-`.
 #[must_use]
 pub fn is_identity_header(name: &[u8]) -> bool {
     let same = |(byte, ours): (&u8, &u8)| {

@@ -22,7 +22,7 @@ impl IdentityHeaders<'_> {
         IDENTITY_HEADERS.into_iter().zip(self.values())
     }
 
-    /// The values alone, in the names' order.
+    /// Only the values, in the order of the names.
     #[must_use]
     pub fn values(&self) -> [&str; IDENTITY_HEADERS.len()] {
         let identity = self.identity;

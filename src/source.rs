@@ -23,7 +23,7 @@ impl SourceAddresses {
     }
 }
 
-/// Reads a CIDR, or an address alone, of either family.
+/// Reads a CIDR, or a single address, of either family.
 pub(crate) fn parse_network(text: &str) -> Result<IpNet, Problem> {
     const EXPECTED: Problem = Problem::Expected("a network such as `216.147.0.0/18` or `2001:db8::/32`");
     // `IpNet` reads the same, by a reader of addresses of its own: 6 KB more of the Wasm module.

@@ -209,8 +209,8 @@ impl Pending {
 
     /// The body is over: with the head, with the last chunk or with the trailers.
     ///
-    /// The token must be good still: who holds a body back for longer than a callback is remembered would have it taken
-    /// again.
+    /// The token must still be good: otherwise somebody could hold a body back for longer than a callback is remembered,
+    /// and have it accepted again.
     ///
     /// # Errors
     /// [`Rejection::PayloadHashMismatch`], [`Rejection::TokenExpired`].

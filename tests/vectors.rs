@@ -1,4 +1,4 @@
-//! Every row of `tests/vectors/` against the verifier alone: no proxy, no socket, no clock.
+//! Every row of `tests/vectors/` against the verifier by itself: no proxy, no socket, no clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A test may stop.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -88,7 +88,7 @@ pub(crate) fn no_context(request: Request<'_>, policy: &ActivePolicy) -> Step {
     let line = format_args!("secure_callbacks: callback refused: policy={} code={}", policy.name(), code.as_str());
     request.log(NGX_LOG_ERR, line);
     let (name, value) = RETRY_AFTER;
-    // Without memory for it the status alone must do.
+    // Without memory for it, the status must do.
     let _ = request.add_answer_field(name, value);
     Step::Fail(503)
 }

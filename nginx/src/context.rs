@@ -22,7 +22,7 @@ pub(crate) struct Context {
     /// How much of the body has come in.
     pub(crate) received: Cell<u64>,
     concluded: OnceCell<Concluded>,
-    /// An interim answer has passed, and the final one is looked for behind it.
+    /// An interim answer has passed, and the final one is looked for after it.
     pub(crate) interim: Cell<Option<FinalStatus>>,
     /// The method that the callback came by, as nginx numbers it.
     pub(crate) method: usize,

@@ -1,7 +1,7 @@
 //! What nginx loads: two modules, their directives, and the tables that a dynamic module carries.
 //!
-//! The second module holds the filters alone. The first must stand before nginx's own access module, so that `allow` and
-//! `deny` answer before it (handlers run in the opposite order); filters must stand behind nginx's own.
+//! The second module only holds the filters. The first must come before nginx's own access module, so that `allow` and
+//! `deny` answer before it (handlers run in the opposite order); filters must come after nginx's own.
 
 use core::ffi::{c_char, c_void};
 use core::ptr;
@@ -106,7 +106,7 @@ const NAME: &core::ffi::CStr = c"ngx_http_secure_callbacks_module";
 pub(crate) static mut ngx_module_names: [*const c_char; 3] =
     [NAME.as_ptr(), c"ngx_http_secure_callbacks_filter_module".as_ptr(), ptr::null()];
 
-/// Which of them stands before which other; what is not named here stands last.
+/// Which of them comes before which other; what is not named here comes last.
 #[cfg(feature = "export-modules")]
 #[allow(non_upper_case_globals, reason = "nginx looks for this name")]
 #[unsafe(no_mangle)]

@@ -34,7 +34,7 @@ impl Tables {
         Ok(own.map(|_| Self { members }))
     }
 
-    /// The tables that may remember something: long after a reload its own alone.
+    /// The tables that may remember something: long after a reload only its own.
     fn in_use(&self, now: i64) -> impl Iterator<Item = &SharedTable> + Clone {
         self.members.iter().filter(move |member| member.shape.until.is_none_or(|until| until >= now))
     }

@@ -1,7 +1,7 @@
 //! The end of a reservation: the application's answer keeps it or releases it.
 //!
 //! An upstream is the application, and what it answered counts, whatever nginx makes of it. Where none is asked, a content
-//! handler may stand in the application's place. What nginx answers by itself is nobody's: the callback came nowhere.
+//! handler may stand in the application's place. What nginx answers by itself is nobody's answer: the callback reached nobody.
 //!
 //! It is settled as soon as an answer's head passes, so that what the upstream took stays remembered even if the worker
 //! dies while the body is sent. A request that ends without an answer releases it.

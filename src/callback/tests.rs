@@ -359,7 +359,7 @@ fn a_body_that_is_too_large_is_refused_before_it_is_there() {
     head(&mut callback, &verifier, true);
     assert!(matches!(callback.length_ahead(&verifier, 10), Step::Hold));
     assert_eq!(concluded(&callback.length_ahead(&verifier, 11)), REJECTED(Rejection::BodyTooLarge));
-    // What still comes is nobody's.
+    // What comes afterwards belongs to nobody.
     assert!(matches!(callback.body(&verifier, BODY), Step::Hold));
     assert!(matches!(callback.end_of_body(&verifier, OWNER, NOW), Step::Hold));
 }

@@ -40,7 +40,7 @@ impl DnsPattern {
     }
 }
 
-/// Letters, digits, hyphens and underscores; an internationalised name stands there in its `xn--` form.
+/// Letters, digits, hyphens and underscores; an internationalised name is written in its `xn--` form.
 fn is_label(label: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     (1..=63).contains(&label.len()) && label.bytes().all(fits)

@@ -1,6 +1,6 @@
 //! The client certificate: what a policy asks of one that the proxy validated.
 //!
-//! Trusting a public authority alone accepts every certificate that it ever issued, so a policy names the sender's
+//! Merely trusting a public authority accepts every certificate that it ever issued, so a policy names the sender's
 //! subject, DNS name or fingerprint. Each kind that is given must be met, by one of its entries.
 
 mod dns_name;
@@ -119,7 +119,7 @@ impl CertificateRule {
     }
 }
 
-/// Reads a fingerprint: 64 hex digits of either case, alone or in pairs with colons between.
+/// Reads a fingerprint: 64 hex digits of either case, with or without colons between the pairs.
 pub(crate) fn parse_fingerprint(text: &str) -> Result<Fingerprint, Problem> {
     const EXPECTED: Problem = Problem::Expected("a SHA-256 fingerprint: 64 hex digits, or pairs with colons between");
     let mut fingerprint = [0; 32];

@@ -71,7 +71,7 @@ impl Subject {
             }
             names.push(name.into_sorted_vec());
             if next == b'+' {
-                // The text ended behind an attribute.
+                // The text ended after an attribute.
                 return Ok(Self(names));
             }
         }

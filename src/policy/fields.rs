@@ -74,7 +74,7 @@ impl Fields {
         }
     }
 
-    /// A flag: a JSON one, or `on` and `off`, because YAML reads a bare `off` as a flag and lines have words alone.
+    /// A flag: a JSON one, or `on` and `off`, because YAML reads a bare `off` as a flag and lines only have words.
     pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, PolicyError> {
         match self.take(name) {
             None => Ok(None),
@@ -85,7 +85,7 @@ impl Fields {
         }
     }
 
-    /// A count: a JSON number, or its digits, because lines have words alone.
+    /// A count: a JSON number, or its digits, because lines only have words.
     pub(super) fn count(&mut self, name: &'static str, least: u64, most: u64) -> Result<Option<u64>, PolicyError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
@@ -137,7 +137,7 @@ impl Fields {
     }
 }
 
-/// A number that is a count. A protobuf `Struct` has floating-point numbers alone, so `10.0` is one.
+/// A number that is a count. A protobuf `Struct` has only floating-point numbers, so `10.0` is one.
 fn whole_number(value: &Value) -> Option<u64> {
     /// Above 2^53 a double no longer holds every whole number.
     const FURTHEST: f64 = 9_007_199_254_740_992.0;

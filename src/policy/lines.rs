@@ -61,7 +61,7 @@ pub fn line_of(place: &str, lines: &[Line]) -> Option<usize> {
         scalar => scalar,
     };
     let mut found = lines.iter().enumerate().filter(|(_, line)| line.name == name).map(|(index, _)| index);
-    // A scalar that stands there twice is wrong the second time.
+    // Of a scalar that occurs twice, the second one is wrong.
     if field == "accounts" { found.nth(nth()?) } else { found.next_back() }
 }
 
@@ -74,7 +74,7 @@ pub(super) fn to_value(name: &str, lines: &[Line]) -> Result<Value, PolicyError>
             "account" => accounts.push(account(line, accounts.len())?),
             "client_certificate" => add_parts(&mut fields, "client_certificate", line)?,
             "source_address" => add_all(&mut fields, "source_addresses", line)?,
-            // Whatever the line has more: a misspelt name is what is wrong with it.
+            // Whatever else is on the line: what is wrong with it is the misspelt name.
             name if !NAMES.contains(&name) => {
                 let mut error = PolicyError::unknown("", name, NAMES);
                 if error.field.is_empty() {

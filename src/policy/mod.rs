@@ -47,7 +47,7 @@ impl Account {
         &self.keys
     }
 
-    /// The applications that may call; `None`: any, and none too.
+    /// The applications that may call; `None`: any, or a token that names none.
     pub(crate) fn applications(&self) -> Option<&[Box<str>]> {
         self.applications.as_deref()
     }
@@ -60,7 +60,7 @@ pub struct Policy {
     name: String,
     /// In the order of their keys.
     accounts: Vec<Account>,
-    /// As many keys of nobody's as the account with the most secrets has.
+    /// As many keys that belong to nobody as the account with the most secrets has.
     spare_keys: Vec<DecodingKey>,
     challenges: Challenges,
     short_secrets: Vec<String>,
@@ -72,7 +72,7 @@ impl PolicyConfig {
     /// # Errors
     /// The first secret that can't be had or is too short, named by its place.
     pub fn resolve(mut self, secrets: &dyn SecretSource) -> Result<Policy, PolicyError> {
-        // Taken out: a secret that stands in the configuration itself is kept as a key alone.
+        // Taken out: a secret that is written in the configuration itself is kept only as a key.
         let written = mem::take(&mut self.accounts);
         let mut accounts = Vec::with_capacity(written.len());
         let mut short_secrets = Vec::new();

@@ -1,4 +1,4 @@
-//! JSON text into a tree, refusing a field that stands there twice (`serde_json` alone keeps the last one silently).
+//! JSON text into a tree, refusing a field that occurs twice (`serde_json` by itself silently keeps the last one).
 
 use alloc::string::String;
 use core::fmt;

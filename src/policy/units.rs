@@ -44,7 +44,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, Problem> {
     size.ok_or(Problem::OutOfRange { least: 1, most: LARGEST_BYTES })
 }
 
-/// A decimal number and the factor of the unit behind it.
+/// A decimal number and the factor of the unit after it.
 fn split(text: &str, units: &[(&str, u64)]) -> Option<(u64, u64)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;

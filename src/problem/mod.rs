@@ -9,7 +9,7 @@ use core::fmt;
 use crate::secret::SecretProblem;
 
 /// One bad entry refuses the whole policy. Its text is `FIELD: PROBLEM`, and never holds a value: any may be a secret in
-/// the wrong place, and so may what stands behind `env:` and `file:`.
+/// the wrong place, and so may what follows `env:` and `file:`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyError {
     /// The field's place: `max_age`, `accounts[0].secrets[1]`, `lines[2]` of a block; empty if the policy as a whole can't
@@ -63,13 +63,13 @@ pub enum Problem {
         /// The name that was probably meant.
         close: Option<&'static str>,
     },
-    /// The field stands there more than once.
+    /// The field occurs more than once.
     Repeated,
     /// The field must be there.
     Missing,
     /// A list or a text with nothing in it.
     Empty,
-    /// The value's kind is another.
+    /// The value is of another kind.
     Expected(&'static str),
     /// The value is not one of these.
     NotOneOf(&'static [&'static str]),
@@ -124,7 +124,7 @@ impl fmt::Display for Problem {
                 Ok(())
             }
             Self::OutOfRange { least, most } => write!(f, "out of range: from {least} to {most}"),
-            Self::Characters(allowed) => write!(f, "only {allowed} may stand here"),
+            Self::Characters(allowed) => write!(f, "only {allowed} are allowed here"),
             Self::DuplicateAccount => f.write_str("another account has the same api_key; put its secrets together"),
             Self::ReservedHeader => f.write_str("this header can't hold the token"),
             Self::Secret(problem) => problem.fmt(f),

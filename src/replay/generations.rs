@@ -37,7 +37,7 @@ pub fn reserve<G: Generation>(
 ) -> Reserved {
     for (nth, generation) in generations.clone().enumerate() {
         let answer = match generation.reserve(reservation, now) {
-            // It is not there, and no worker that has this table alone can accept it.
+            // It is not there, and no worker that has only this table can accept it.
             Answer::Full if !generation.is_own() => Answer::Fresh,
             answer => answer,
         };

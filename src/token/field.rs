@@ -31,7 +31,7 @@ impl<T> TokenField<T> {
 }
 
 impl<T: AsRef<[u8]>> TokenField<T> {
-    /// What [`RequestHead`] takes.
+    /// What [`RequestHead::token`](crate::RequestHead::token) takes.
     #[must_use]
     pub fn bytes(&self) -> TokenField<&[u8]> {
         match self {
@@ -44,7 +44,7 @@ impl<T: AsRef<[u8]>> TokenField<T> {
 
 /// Takes the token out of its header's value.
 ///
-/// `scheme_required`: in `authorization` the token stands behind `Bearer `; elsewhere that is optional.
+/// `scheme_required`: in `authorization` the token follows `Bearer `; elsewhere that is optional.
 pub(crate) fn from_header(value: &[u8], scheme_required: bool) -> Result<&[u8], Rejection> {
     let value = value.trim_ascii();
     if value.is_empty() {

@@ -54,7 +54,7 @@ impl Keyed {
 
     /// Both states one after the other.
     pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        // As large as both: bytes that a growing vector moves away from would stay behind.
+        // As large as both: a growing vector would leave copies of its bytes behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(2 * size_of::<State>()));
         bytes.extend([self.inner, self.outer].as_flattened().iter().flat_map(|word| word.to_le_bytes()));
         bytes

@@ -1,7 +1,7 @@
 //! The token: a compact JWS (RFC 7515 section 7.1) in the token header, read strictly.
 //!
 //! Strict where JOSE libraries are lax: canonical base64url without padding, one JSON object in each part, no duplicate
-//! member (RFC 7515 section 4), nothing after it, and `HS256` alone.
+//! member (RFC 7515 section 4), nothing after it, and only `HS256`.
 
 mod base64url;
 mod claims;

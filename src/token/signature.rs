@@ -1,4 +1,4 @@
-//! The signature: HMAC-SHA-256 through `jsonwebtoken`, with a provider that holds HS256 alone, so that no other
+//! The signature: HMAC-SHA-256 through `jsonwebtoken`, with a provider that has only HS256, so that no other
 //! algorithm is even linked.
 
 use alloc::boxed::Box;

@@ -33,11 +33,11 @@ cargo xtask <command>
   demo --docker [--keep] the same over mutual TLS, all of it in containers
   test [--only STEP]...  every suite; STEP is one of:
                          {steps}
-  test --docker          the containers alone: the tables over mutual TLS, then the faults
-  instructions           how many the core takes to accept a callback, against the number noted (needs valgrind)
+  test --docker          only the containers: the tables over mutual TLS, then the faults
+  instructions           how many instructions the core takes to accept a callback, against the number noted (needs valgrind)
   bench [--quick]        what the check costs, beside what else could do it; `bench --help` says more
 
-Each command gets what it needs by itself; `setup` alone is only for doing that beforehand.
+Each command gets what it needs by itself; `setup` only does that beforehand.
 ";
 
 /// What the command line asks for.

@@ -27,7 +27,7 @@ const SUITE_NGINX: [Part; 3] = [Part::Packages, Part::SuitePackages, Part::Suite
 pub(crate) enum Step {
     /// The formatter.
     Fmt,
-    /// Everything that builds and is tested with cargo alone.
+    /// Everything that builds and is tested with nothing but cargo.
     Unit,
     /// What the core may not reach.
     Purity,
@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Floors,
     /// The linter, on every package as it is built.
     Clippy,
+    /// The documentation of every package, also of what is private.
+    Doc,
     /// The artifacts.
     Build,
     /// What an operator installs, made twice, and installed in a clean root.
@@ -45,7 +47,7 @@ pub(crate) enum Step {
     Docker,
     /// The vectors, and who answered, in the earlier releases of Envoy that the README names.
     Envoys,
-    /// The vectors, and all that is Nginx's alone, in the newest nginx.
+    /// The vectors, and everything that is only about Nginx, in the newest nginx.
     Nginxes,
     /// Real proxies with the artifacts in them.
     Proxies,
@@ -53,12 +55,13 @@ pub(crate) enum Step {
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Fmt,
         Self::Purity,
         Self::Floors,
         Self::Unit,
         Self::Clippy,
+        Self::Doc,
         Self::Build,
         Self::Packages,
         Self::Operations,
@@ -76,6 +79,7 @@ impl Step {
             Self::Purity => "purity",
             Self::Floors => "floors",
             Self::Clippy => "clippy",
+            Self::Doc => "doc",
             Self::Build => "build",
             Self::Packages => "packages",
             Self::Operations => "operations",
@@ -91,6 +95,7 @@ impl Step {
         match self {
             Self::Fmt | Self::Purity | Self::Floors | Self::Unit => false,
             Self::Clippy => matches!(part, Part::Wasm | Part::Packages | Part::SystemNginx),
+            Self::Doc => SYSTEM_NGINX.contains(&part),
             Self::Build => !matches!(part, Part::Envoy | Part::OlderEnvoys),
             Self::Docker => part != Part::BuiltNginx && !in_one_step_alone && docker::missing().is_none(),
             Self::Envoys => matches!(part, Part::Wasm | Part::OlderEnvoys),
@@ -118,6 +123,7 @@ pub(crate) fn run(steps: &[Step]) -> bool {
                 report.tests("tests of xtask", &["test", "-p", "xtask"]);
             }
             Step::Clippy => clippy(&mut report),
+            Step::Doc => documentation(&mut report),
             Step::Build => artifacts(&mut report),
             Step::Docker => containers(&mut report),
             Step::Packages => {
@@ -152,6 +158,22 @@ fn clippy(report: &mut Report) {
     });
     report.with(&SYSTEM_NGINX, "clippy, the module", || {
         build::nginx_cargo(&Nginx::system()?, "clippy").args(["--", "-D", "warnings"]).shown()
+    });
+}
+
+fn documentation(report: &mut Report) {
+    report.plain("doc, native", || {
+        Cmd::cargo(["doc", "--no-deps", "--workspace", "--exclude", "secure-callbacks-nginx"])
+            .arg("--document-private-items")
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .shown()
+    });
+    report.with(&SYSTEM_NGINX, "doc, the module", || {
+        let nginx = Nginx::system()?;
+        build::nginx_cargo(&nginx, "doc")
+            .args(["--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .shown()
     });
 }
 

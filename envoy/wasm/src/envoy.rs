@@ -29,7 +29,7 @@ impl Envoy {
         logger::follow();
     }
 
-    /// Has panics told by their place alone, and `then` done before the sandbox ends.
+    /// Has panics logged only by their place in the code, and `then` done before the sandbox ends.
     pub(crate) fn report_panics(then: fn()) {
         std::panic::set_hook(Box::new(move |info| {
             // Without a log there is nowhere to say it.

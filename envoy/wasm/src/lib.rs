@@ -7,7 +7,7 @@
 //! - [`attributes`]: where Envoy has what it knows of a request.
 //! - [`pairs`]: header maps, as they cross the border of the sandbox.
 //!
-//! Only `envoy` calls Envoy, and only `plugin` is called by it; both exist in the sandbox alone. All the rest builds and
+//! Only `envoy` calls Envoy, and only `plugin` is called by it; both exist only in the sandbox. Everything else builds and
 //! is tested natively.
 
 #[cfg(target_arch = "wasm32")]

@@ -37,7 +37,9 @@ impl RootContext for Plugin {
         match configured {
             Ok(protection) => {
                 for place in short_secrets_to_warn_of(protection.verifier().policy(), &Envoy) {
-                    log::warn!("secure_callbacks: configuration: {place}: fewer than 32 bytes");
+                    log::warn!(
+                        "secure_callbacks: configuration: {place}: shorter than 32 bytes, which RFC 7518 asks for"
+                    );
                 }
                 Envoy::tick_every(TICK);
                 let protection = Rc::new(protection);

@@ -21,7 +21,7 @@ pub struct SharedDataFailed;
 pub enum Swap {
     /// The new value is there.
     Done,
-    /// The stamp is another by now; nothing was changed.
+    /// The stamp has changed meanwhile; nothing was written.
     Lost,
 }
 

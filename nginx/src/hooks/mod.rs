@@ -17,7 +17,7 @@ use ngx::ffi::{NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_SERVICE_UNAVAILABLE, NGX
 use crate::host::request::Request;
 use secure_callbacks::fault;
 
-/// Has panics told by their place alone. The standard error is nginx's error log.
+/// Has panics logged only by their place in the code. The standard error is nginx's error log.
 fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
         // Without a standard error there is nowhere to say it.

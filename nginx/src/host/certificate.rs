@@ -154,7 +154,7 @@ impl Drop for Certificate {
 struct AlternativeNames(NonNull<GENERAL_NAMES>);
 
 impl AlternativeNames {
-    /// `None` if there is no such extension, or if it stands there twice or can't be read.
+    /// `None` if there is no such extension, or if it occurs twice or can't be read.
     fn of(certificate: &Certificate) -> Option<Self> {
         // SAFETY: the certificate is valid; what comes back is ours to free.
         let names = unsafe {

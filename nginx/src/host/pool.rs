@@ -19,7 +19,7 @@ pub(crate) trait Keep {
     fn kept<T: 'static>(&self) -> impl Iterator<Item = NonNull<T>> + use<Self, T>;
 }
 
-/// A value, behind what tells its type.
+/// A value, after the tag that tells its type.
 #[repr(C)]
 struct Kept<T> {
     tag: Tag,

@@ -1,4 +1,4 @@
-//! A Debian of its own in a folder: the same network, but its own files and processes, all gone when it is dropped.
+//! A Debian of its own in a folder: with its own files and processes, all gone when it is dropped.
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -7,8 +7,15 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use crate::{as_root, remove, run};
 use secure_callbacks_harness::tools;
 
-/// Debian with its nginx and nothing else, kept for the next time.
-const KEPT: &str = "clean-root/bookworm-nginx.tar";
+/// Debian with its nginx, and the two programs that send a callback by hand; kept for the next time.
+const KEPT: &str = "clean-root/bookworm-nginx-curl.tar";
+
+/// What it has besides the smallest system.
+const INCLUDED: &str = "--include=nginx,curl,openssl";
+
+/// Brings up the loopback of a network that is new, with the one program of the smallest system that can.
+const LOOPBACK_UP: &str =
+    r#"perl -e '$lo = pack("a16 s x22", "lo", 0x49); socket(S, 2, 2, 0); ioctl(S, 0x8914, $lo) or die $!'"#;
 
 /// The line that ends what a command printed; its status follows.
 const END: &str = "-- the command ended with ";
@@ -22,8 +29,21 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A new one, as fresh from the installer, and nginx not running.
+    /// A new one, as fresh from the installer, in the same network. Nginx does not run, and has no server.
     pub fn new() -> Result<Self> {
+        let mut machine = Self::start(&[])?;
+        machine.run("rm -f /etc/nginx/sites-enabled/default")?;
+        Ok(machine)
+    }
+
+    /// A new one, as fresh from the installer, whose network is its own: every port is free. Nginx does not run.
+    pub fn isolated() -> Result<Self> {
+        let mut machine = Self::start(&["--net"])?;
+        machine.run(LOOPBACK_UP)?;
+        Ok(machine)
+    }
+
+    fn start(namespaces: &[&str]) -> Result<Self> {
         let kept = tools::target().join(KEPT);
         if !kept.exists() {
             make(&kept)?;
@@ -34,6 +54,7 @@ impl Machine {
         std::fs::create_dir_all(&root)?;
         run(as_root("tar").arg("-xpf").arg(&kept).arg("-C").arg(&root))?;
         let mut shell = as_root("unshare")
+            .args(namespaces)
             .args(["--mount", "--pid", "--fork", "--kill-child", "chroot"])
             .arg(&root)
             .args(["/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", "sh"])
@@ -44,7 +65,7 @@ impl Machine {
         let input = shell.stdin.take().context("no input")?;
         let output = BufReader::new(shell.stdout.take().context("no output")?);
         let mut machine = Self { root, shell, input, output };
-        machine.run("mount -t proc proc /proc && rm -f /etc/nginx/sites-enabled/default")?;
+        machine.run("mount -t proc proc /proc")?;
         Ok(machine)
     }
 
@@ -125,7 +146,7 @@ fn make(kept: &Path) -> Result<()> {
     let root = kept.with_extension("new");
     remove(&root)?;
     std::fs::create_dir_all(&root)?;
-    run(as_root("debootstrap").args(["--variant=minbase", "--include=nginx", "bookworm"]).arg(&root))?;
+    run(as_root("debootstrap").args(["--variant=minbase", INCLUDED, "bookworm"]).arg(&root))?;
     let archive = kept.with_extension("tar.new");
     let leave_out = ["--exclude=./var/cache/apt/*", "--exclude=./proc/*", "--exclude=./sys/*"];
     run(as_root("tar").arg("-C").arg(&root).args(leave_out).arg("-cf").arg(&archive).arg("."))?;

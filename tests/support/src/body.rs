@@ -31,7 +31,7 @@ pub fn sample(sample: Sample) -> &'static [u8] {
     }
 }
 
-/// A body as a row writes it: the text itself, or one of the forms of [`Made`].
+/// A body as a row writes it: the text itself, or one of the forms of `Made`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Body {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Host {
-    /// The verifier alone, without a proxy.
+    /// The verifier by itself, without a proxy.
     Core,
     /// The proxy-wasm filter in Envoy.
     Envoy,

@@ -1,4 +1,4 @@
-//! Counts what a table remembers, a part at a time and between the requests: for the gauge alone, so no request pays for
+//! Counts what a table remembers, a part at a time and between the requests: only for the gauge, so no request pays for
 //! it.
 
 use std::cell::Cell;

@@ -12,7 +12,7 @@ pub(crate) fn change_nothing(kind: ProxyKind) -> Result<()> {
         site.run("printf abc > secrets/archive-next\n")?;
         refused_by_nginx(&site, "accounts[0].secrets[1]: the secret has fewer")?;
         site.run(
-            "install -m 600 secrets/archive secrets/archive-next\nsed -i 's/status 503/status 502/' nginx.conf\n",
+            "install -m 600 secrets/archive secrets/archive-next\nsed -i 's/status 503/status 502/' callbacks.conf\n",
         )?;
         refused_by_nginx(&site, "missing_token_status")?;
     } else {

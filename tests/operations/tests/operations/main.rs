@@ -12,6 +12,7 @@
 
 mod exposition;
 mod faults;
+mod first_hour;
 mod load;
 mod metrics;
 mod mounted;
@@ -65,6 +66,10 @@ fn main() {
         if !kind.is_nginx() {
             let name = format!("operations::{}::a_misspelt_route_is_closed", kind.name());
             trials.push(unless(missing.as_deref(), name, routes::misspelt_route));
+            let name = format!("operations::{}::the_example_starts_as_it_says", kind.name());
+            trials.push(unless(missing.as_deref(), name, first_hour::the_example));
+            let name = format!("operations::{}::the_readme_s_lines_work", kind.name());
+            trials.push(unless(missing.as_deref(), name, first_hour::of_the_readme));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -35,9 +35,10 @@ pub(crate) fn blocks() -> Vec<Block> {
     blocks
 }
 
-/// The commands for `proxy`, in their order.
+/// The commands for `proxy`, in their order; for Nginx in a directory of its own, which is how it runs here.
 pub(crate) fn commands(proxy: &str) -> Vec<Block> {
-    blocks().into_iter().filter(|block| block.language == "sh" && block.name == proxy).collect()
+    let is_for = |name: &str| name == proxy || (proxy == "nginx" && name == "own");
+    blocks().into_iter().filter(|block| block.language == "sh" && is_for(block.name)).collect()
 }
 
 /// The files that the page prints, with the names it gives them.

@@ -61,7 +61,7 @@ pub(crate) fn misspelt_route() -> Result<()> {
     let misspelt = page.replace("                  session: {", "                  sesion: {");
     ensure!(misspelt != page, "the page's routes are written otherwise");
     std::fs::write(site.path().join("envoy.yaml"), misspelt)?;
-    site.next("Set up")?;
+    site.set_up()?;
     site.becomes("archive", Some(ARCHIVE), 200)?;
     // In report mode first, as the page begins.
     for mode in ["report", "enforce"] {

@@ -19,7 +19,7 @@ const UPGRADE: &str = "Upgrade";
 /// The whole page.
 pub(crate) fn whole(kind: ProxyKind) -> Result<()> {
     let mut site = Site::new(kind)?;
-    site.next("Set up")?;
+    site.set_up()?;
     roll_out(&mut site)?;
     several_policies(&site)?;
     unsigned(&site)?;
@@ -32,7 +32,7 @@ pub(crate) fn whole(kind: ProxyKind) -> Result<()> {
 /// Started by the page's commands, and enforcing.
 pub(crate) fn enforcing(kind: ProxyKind) -> Result<Site> {
     let mut site = Site::new(kind)?;
-    site.next("Set up")?;
+    site.set_up()?;
     roll_out(&mut site)?;
     Ok(site)
 }
@@ -153,17 +153,19 @@ fn upgrade(site: &mut Site) -> Result<()> {
     ensure!(site.exchange(&message)?.status == 401);
     let before = exposition::parse(&site.metrics()?)?;
     let steps = site.take(UPGRADE)?;
-    ensure!(steps.len() == 2, "an upgrade of {} blocks, with the one that stops", steps.len());
+    ensure!(steps.len() == 3, "an upgrade of {} blocks, with the ones that go back and stop", steps.len());
     // A restart forgets what was seen, a change of the file does not.
     let again = if site.kind.is_nginx() {
         site.run("install -m 644 \"$MODULE\" modules/ngx_http_secure_callbacks_module.so\n")?;
         site.reload()?;
         ensure!(site.module_is_new().is_err(), "a reload is enough: the page says otherwise");
+        refused_module(site, steps[0].text)?;
         site.run(steps[0].text)?;
         site.becomes("archive", Some(ARCHIVE_NEXT), 200)?;
         site.module_is_new()?;
         200
     } else {
+        refused_filter(site, &steps)?;
         nothing_is_lost(site, &[ARCHIVE_NEXT], || {
             site.run(steps[0].text)?;
             site.becomes("archive", Some(ARCHIVE_NEXT), 200)
@@ -178,7 +180,43 @@ fn upgrade(site: &mut Site) -> Result<()> {
     let after = exposition::parse(&site.metrics()?)?;
     ensure!(before.series() == after.series(), "other metrics after the upgrade");
     site.run(steps[1].text)?;
+    site.becomes("archive", Some(ARCHIVE_NEXT), 200)?;
+    site.becomes("archive", Some(SESSION), 401)?;
+    site.run(steps[2].text)?;
     site.ends()
+}
+
+/// A module that nginx does not take: the page's commands end, nginx goes on, and the old file is in its place.
+fn refused_module(site: &mut Site, commands: &str) -> Result<()> {
+    let module = site.path().join("modules/ngx_http_secure_callbacks_module.so");
+    let (before, master) = (std::fs::read(&module)?, site.read("logs/nginx.pid"));
+    let broken = site.path().join("broken.so");
+    std::fs::write(&broken, "no module")?;
+    site.artifact = Some(broken);
+    let said = site.run(commands)?;
+    site.artifact = None;
+    ensure!(said.contains("test failed"), "nginx took a broken module: {said}");
+    ensure!(std::fs::read(&module)? == before, "the old module did not come back");
+    ensure!(site.read("logs/nginx.pid") == master, "nginx was restarted");
+    site.becomes("archive", Some(ARCHIVE_NEXT), 200)
+}
+
+/// A file that Envoy can't load: it goes on with the one before, says so, and the page's commands go back.
+fn refused_filter(site: &mut Site, steps: &[page::Block]) -> Result<()> {
+    let broken = site.path().join("broken.wasm");
+    std::fs::write(&broken, "no module")?;
+    site.artifact = Some(broken);
+    site.run(steps[0].text)?;
+    site.artifact = None;
+    let start = Instant::now();
+    while site.log().matches("update rejected: Unable to create Wasm plugin").count() < 2 {
+        ensure!(start.elapsed() < Duration::from_secs(20), "Envoy took a broken filter");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    site.becomes("archive", Some(ARCHIVE_NEXT), 200)?;
+    site.becomes("archive", Some(SESSION), 401)?;
+    site.run(steps[1].text)?;
+    site.becomes("archive", Some(ARCHIVE_NEXT), 200)
 }
 
 /// The table of codes has each code once.

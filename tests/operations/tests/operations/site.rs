@@ -34,6 +34,8 @@ pub(crate) struct Site {
     pub(crate) kind: ProxyKind,
     directory: Directory,
     setup: &'static str,
+    /// The file that the commands find in `$MODULE` or `$FILTER`, if it is not the built one.
+    pub(crate) artifact: Option<PathBuf>,
     /// The commands that were not run yet.
     commands: Vec<page::Block>,
     _alone: MutexGuard<'static, ()>,
@@ -66,7 +68,7 @@ impl Site {
         }
         let mut commands = page::commands(if kind.is_nginx() { "nginx" } else { "envoy" });
         let setup = commands.remove(0).text;
-        Ok(Self { kind, directory, setup, commands, _alone: alone })
+        Ok(Self { kind, directory, setup, artifact: None, commands, _alone: alone })
     }
 
     /// Where the files are.
@@ -80,6 +82,12 @@ impl Site {
         let block = self.commands.remove(0);
         ensure!(block.section == section, "the next commands are in {:?}, not in {section:?}", block.section);
         self.run(block.text)
+    }
+
+    /// Runs the first commands of the page: all those of its first section.
+    pub(crate) fn set_up(&mut self) -> Result<()> {
+        let blocks = self.take("Set up")?;
+        blocks.iter().try_for_each(|block| self.run(block.text).map(|_| ()))
     }
 
     /// The next blocks, all those of `section`, for a caller that runs them itself.
@@ -97,8 +105,8 @@ impl Site {
             .args(["-euc", &format!("{}{commands}", self.setup)])
             .current_dir(self.path())
             .env("PATH", format!("{}:{path}", self.path().join("bin").display()))
-            .env("MODULE", &filter)
-            .env("FILTER", &filter)
+            .env("MODULE", self.artifact.as_ref().unwrap_or(&filter))
+            .env("FILTER", self.artifact.as_ref().unwrap_or(&filter))
             .stdin(Stdio::null())
             .output()?;
         let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -224,7 +232,7 @@ impl Site {
 
     /// What the proxy logged.
     pub(crate) fn log(&self) -> String {
-        self.read("logs/error.log") + &self.read("envoy.log")
+        self.read("logs/error.log") + &self.read("logs/callbacks-error.log") + &self.read("envoy.log")
     }
 
     fn log_end(&self) -> String {

@@ -3,7 +3,7 @@ use anyhow::{Result, ensure};
 use secure_callbacks_packages::machine::Machine;
 use secure_callbacks_packages::{deb, package};
 
-use crate::site::Site;
+use crate::site::{SECRET_FILE, Site};
 
 const PACKAGE: &str = "libnginx-mod-http-secure-callbacks";
 const LINK: &str = "/etc/nginx/modules-enabled/50-mod-http-secure-callbacks.conf";
@@ -32,8 +32,10 @@ pub(crate) fn life_of_the_package() -> Result<()> {
     machine.run(&format!("{INSTALL} /tmp/later.deb && test -L {LINK} && nginx -t && service nginx restart"))?;
     site.works()?;
 
-    machine.run("rm /etc/nginx/conf.d/callbacks.conf /etc/nginx/callbacks.secret")?;
+    machine.run("rm /etc/nginx/conf.d/callbacks.conf")?;
     machine.run(&format!("apt-get purge -y {PACKAGE} && nginx -t && service nginx restart && service nginx stop"))?;
+    // The secret is not the package's.
+    machine.run(&format!("test -e {SECRET_FILE} && rm -r /etc/nginx/secrets"))?;
     let after = machine.run("find /etc /usr | sort")?;
     ensure!(after == before, "the purge left or took something:\n{}", difference(&before, &after));
     let left = machine.run("grep -rl secure.callbacks /etc /var/lib/dpkg /var/lib/nginx || true")?;

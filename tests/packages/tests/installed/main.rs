@@ -9,7 +9,9 @@
 )]
 
 mod debian;
+mod first_hour;
 mod nginx_org;
+mod runbook;
 mod site;
 
 use anyhow::Result;
@@ -24,8 +26,13 @@ fn main() {
     // Each unpacks a whole system.
     arguments.test_threads.get_or_insert(1);
     let missing = machine::missing().filter(|_| tools::skipping_is_allowed());
-    let tests: [(&str, Test); 2] =
-        [("debian", debian::life_of_the_package), ("nginx_org", nginx_org::life_of_the_package)];
+    let tests: [(&str, Test); 5] = [
+        ("debian", debian::life_of_the_package),
+        ("first_hour", first_hour::as_it_is_printed),
+        ("readme", first_hour::of_the_readme),
+        ("runbook", runbook::with_the_package),
+        ("nginx_org", nginx_org::life_of_the_package),
+    ];
     let trials = tests.map(|(name, test)| {
         let name = format!("packages::{name}");
         match &missing {

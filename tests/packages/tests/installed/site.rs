@@ -11,6 +11,9 @@ use secure_callbacks_support::{Sample, Token, sample};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Where every example has the signature secret.
+pub(crate) const SECRET_FILE: &str = "/etc/nginx/secrets/video";
+
 /// The application behind the proxy, and where the proxy listens.
 pub(crate) struct Site {
     upstream: Upstream,
@@ -24,15 +27,15 @@ impl Site {
         let address = free_port()?;
         let example = machine.inside(&format!("/usr/share/doc/{package}/examples/callbacks.conf"));
         let example = std::fs::read_to_string(example).context("the package's example")?;
-        for needed in ["listen 80;", "127.0.0.1:8080", "/etc/nginx/callbacks.secret"] {
+        for needed in ["listen 80;", "127.0.0.1:8080", SECRET_FILE] {
             ensure!(example.contains(needed), "the example has no {needed:?}");
         }
         let config = example
             .replace("listen 80;", &format!("listen {address};"))
             .replace("127.0.0.1:8080", &upstream.address().to_string());
         machine.run(&format!(
-            "mkdir -p /etc/nginx/conf.d && cat > /etc/nginx/conf.d/callbacks.conf <<'TEXT'\n{config}\nTEXT\n\
-             printf %s '{SECRET}' | install -m 600 /dev/stdin /etc/nginx/callbacks.secret"
+            "mkdir -p /etc/nginx/conf.d /var/log/nginx && cat > /etc/nginx/conf.d/callbacks.conf <<'TEXT'\n{config}\nTEXT\n\
+             install -d -m 700 /etc/nginx/secrets && printf %s '{SECRET}' | install -m 600 /dev/stdin {SECRET_FILE}"
         ))?;
         Ok(Self { upstream, address })
     }

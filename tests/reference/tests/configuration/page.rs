@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use secure_callbacks::names::AccessLogValue;
 use secure_callbacks::policy::{Line, PolicyConfig};
 use serde_json::Value;
 
@@ -129,5 +130,14 @@ fn every_directive_of_the_module_is_on_the_page() {
     assert_eq!(directives.len(), 3, "{directives:?}");
     for directive in directives {
         assert!(PAGE.contains(&format!("| `{directive}` |")), "{directive}");
+    }
+}
+
+#[test]
+fn every_value_of_the_access_log_is_on_the_page() {
+    for name in AccessLogValue::ALL.map(AccessLogValue::name) {
+        for written in [format!("| `${name}` |"), format!("| `wasm.{name}` |")] {
+            assert!(PAGE.contains(&written), "{written}");
+        }
     }
 }

@@ -130,6 +130,7 @@ fn start_envoy() -> Result<Process> {
     let folder = made(&directory().join("envoy"))?;
     let mut command = Command::new(tools.program);
     command.current_dir(tools::root()).env("VIDEO_SECRET", SECRET).args(["-c", "envoy/envoy.yaml"]);
+    command.arg("--config-yaml").arg(std::fs::read_to_string(tools::root().join("envoy/tls.yaml"))?);
     command.args(["--use-dynamic-base-id", "--concurrency", "2", "--file-flush-interval-msec", "50"]);
     Process::start(command, &folder.join("output.log"))
 }
