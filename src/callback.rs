@@ -95,23 +95,6 @@ impl Callback {
         matches!(self.0, Stage::Body(_))
     }
 
-    /// The SHA-256 that the whole body must have, for a host that can compare it sooner than the core; `None` if that is
-    /// not asked, or not now.
-    #[must_use]
-    pub fn expected_hash(&self) -> Option<&[u8; 32]> {
-        match &self.0 {
-            Stage::Body(pending) => pending.expected_hash(),
-            _ => None,
-        }
-    }
-
-    /// Takes the host's word that the SHA-256 of the whole body is [`Callback::expected_hash`].
-    pub fn body_matched(&mut self) {
-        if let Stage::Body(pending) = &mut self.0 {
-            pending.body_matched();
-        }
-    }
-
     /// The body is over: with the head, with the last chunk or with the trailers. `owner` tells this reservation from a
     /// later one of the same callback.
     pub fn end_of_body(&mut self, verifier: &Verifier, owner: u32, now: UnixSeconds) -> Step {

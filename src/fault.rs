@@ -9,7 +9,7 @@ use core::panic::Location;
 #[must_use]
 pub fn line(location: Option<&Location<'_>>) -> String {
     match location {
-        Some(place) => format!("secure_callbacks: a fault inside the filter, at {place}"),
-        None => "secure_callbacks: a fault inside the filter".into(),
+        Some(place) => format!("secure_callbacks: a fault inside, at {place}"),
+        None => "secure_callbacks: a fault inside".into(),
     }
 }

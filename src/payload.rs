@@ -8,7 +8,7 @@ use crate::code::Rejection;
 #[derive(Debug)]
 pub(crate) struct PayloadCheck {
     room: u64,
-    /// `None`: nothing is asked, or the answer is known.
+    /// `None`: nothing is asked.
     expected: Option<[u8; 32]>,
     hasher: Sha256,
 }
@@ -30,15 +30,6 @@ impl PayloadCheck {
             self.hasher.update(chunk);
         }
         Ok(())
-    }
-
-    pub(crate) fn expected_hash(&self) -> Option<&[u8; 32]> {
-        self.expected.as_ref()
-    }
-
-    /// The host knows that the whole body has the expected hash.
-    pub(crate) fn matched(&mut self) {
-        self.expected = None;
     }
 
     /// The hash of a body that its sender knows is no secret, so an ordinary comparison serves.

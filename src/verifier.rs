@@ -194,19 +194,6 @@ impl Pending {
         self.payload.update(chunk).map_err(|rejection| refused(rejection, &self.identity))
     }
 
-    /// The SHA-256 that the whole body must have, for a host that can compare it sooner than the core; `None` if the
-    /// policy does not ask.
-    #[must_use]
-    pub fn expected_hash(&self) -> Option<&[u8; 32]> {
-        self.payload.expected_hash()
-    }
-
-    /// Takes the host's word that the SHA-256 of the whole body is [`Pending::expected_hash`]: none of it needs to be
-    /// taken in here, and its length is for [`Pending::check_length`].
-    pub fn body_matched(&mut self) {
-        self.payload.matched();
-    }
-
     /// The body is over: with the head, with the last chunk or with the trailers.
     ///
     /// The token must still be good: otherwise somebody could hold a body back for longer than a callback is remembered,

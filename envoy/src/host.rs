@@ -70,7 +70,7 @@ pub trait Host {
     /// If that can't be done.
     fn remove_field(&self, part: Part, name: &[u8]) -> Result<(), HostFailed>;
     /// Shows bytes of the body that was received so far, in one piece or in several: `length` of them, or fewer, from
-    /// `start` on.
+    /// `start` on. What was shown does not change any more.
     ///
     /// # Errors
     /// If they can't be read.

@@ -122,7 +122,7 @@ pub(crate) fn body_is_read(request: Request<'_>, context: &Context) {
 }
 
 /// Some of the body has come in. `Some`: nginx must stop reading it, and answer with this status.
-pub(crate) fn body_grows(request: Request<'_>, context: &Context, by: u64) -> Option<u16> {
+pub(crate) fn body_grows<'r>(request: Request<'r>, context: &'r Context, by: u64) -> Option<u16> {
     let length = context.received.get().saturating_add(by);
     context.received.set(length);
     if context.concluded().is_some() {
@@ -133,13 +133,18 @@ pub(crate) fn body_grows(request: Request<'_>, context: &Context, by: u64) -> Op
 }
 
 /// The status of a refusal that comes while nginx reads the body. Nginx's own page for it is replaced by ours.
-pub(crate) fn refused_in_body(request: Request<'_>, context: &Context) -> Option<u16> {
-    match context.concluded()? {
-        Concluded { next: Next::Refuse(reply), .. } => {
-            context.replaces_page.set(!request.has_error_page(reply.status()));
+pub(crate) fn refused_in_body<'r>(request: Request<'r>, context: &'r Context) -> Option<u16> {
+    match &context.concluded()?.next {
+        Next::Refuse(reply) if request.has_error_page(reply.status()) => {
+            add_head(request, context, reply);
             Some(reply.status())
         }
-        _ => None,
+        Next::Refuse(reply) => {
+            context.replaces_page.set(true);
+            Some(reply.status())
+        }
+        Next::Fail(status) => Some(*status),
+        Next::Pass(_) => None,
     }
 }
 
@@ -178,7 +183,6 @@ fn conclude(request: Request<'_>, context: &Context, conclusion: Conclusion) {
         }
     }
     let policy = context.policy();
-    policy.count(conclusion.code);
     let level = match conclusion.code.severity() {
         Severity::Silent => None,
         Severity::Warning => Some(NGX_LOG_WARN),
@@ -189,6 +193,8 @@ fn conclude(request: Request<'_>, context: &Context, conclusion: Conclusion) {
     {
         request.log(level, format_args!("{line}"));
     }
+    // Last: a fault before it is counted as one, and only as that.
+    policy.count(conclusion.code);
     let Conclusion { code, identity, outcome } = conclusion;
     let next = match outcome {
         // In report mode the verdict changes nothing, not even what `satisfy any` asks of others.

@@ -30,7 +30,7 @@ pub(crate) struct Context {
     pub(crate) after_error: Cell<bool>,
     /// Whether the refusal's head has been added to the answer.
     pub(crate) head_added: Cell<bool>,
-    /// Whether nginx's own page is to be replaced by the refusal: the body grew too large while nginx read it.
+    /// Whether nginx's own page is to be replaced by the refusal: it came while nginx read the body.
     pub(crate) replaces_page: Cell<bool>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Next {
     Pass(Passage),
     /// It is answered here.
     Refuse(Reply),
-    /// Nginx has refused it with this status before there was a verdict.
+    /// It is refused with this status, without a reply of the core's.
     Fail(u16),
 }
 

@@ -34,11 +34,6 @@ impl Tables {
         Ok(own.map(|_| Self { members }))
     }
 
-    /// The tables that may remember something: long after a reload only its own.
-    fn in_use(&self, now: i64) -> impl Iterator<Item = &SharedTable> + Clone {
-        self.members.iter().filter(move |member| member.shape.until.is_none_or(|until| until >= now))
-    }
-
     /// How many callbacks its own table remembers.
     pub(crate) fn live(&self, now: i64) -> Option<u32> {
         self.members.iter().find(|member| member.shape.until.is_none())?.with(|table| table.live(now))
@@ -48,27 +43,29 @@ impl Tables {
 impl ReplayStore for &Tables {
     fn reserve(&mut self, reservation: &Reservation, now: i64) -> Answer {
         // Shared memory that is there does not fail: what was reserved is given back.
-        generations::reserve(self.in_use(now), reservation, now).answer
+        generations::reserve(self.members.iter(), reservation, now).answer
     }
 
     fn keep(&mut self, reservation: &Reservation, now: i64) {
-        for member in self.in_use(now) {
-            member.with(|table| table.keep(reservation, now));
-        }
+        generations::keep(self.members.iter(), reservation, now);
     }
 
     fn release(&mut self, reservation: &Reservation, now: i64) {
-        generations::release(self.in_use(now), reservation, now);
+        generations::release(self.members.iter(), reservation, now);
     }
 }
 
 impl generations::Generation for &SharedTable {
-    fn is_own(&self) -> bool {
-        self.shape.until.is_none()
+    fn until(&self) -> Option<i64> {
+        self.shape.until
     }
 
     fn reserve(&self, reservation: &Reservation, now: i64) -> Answer {
         self.with(|table| table.reserve(reservation, now)).unwrap_or(Answer::Unavailable)
+    }
+
+    fn keep(&self, reservation: &Reservation, now: i64) {
+        self.with(|table| table.keep(reservation, now));
     }
 
     fn release(&self, reservation: &Reservation, now: i64) -> bool {

@@ -384,3 +384,75 @@ fn without_replay_nothing_is_reserved() {
     assert_eq!(callback.answered(200, || AnsweredBy::Application), None);
     assert_eq!(callback.gone(), None);
 }
+
+/// Who is named in a conclusion.
+fn named(step: &Step) -> Option<&str> {
+    match step {
+        Step::Conclude(conclusion) => conclusion.identity.as_ref().map(crate::Identity::api_key),
+        _ => None,
+    }
+}
+
+#[test]
+fn whoever_signed_it_is_named_in_every_failure() {
+    let verifier = verifier("");
+    assert_eq!(named(&with_body(&verifier).failed(&verifier)), Some("a1b2c3d"));
+    assert_eq!(named(&with_body(&verifier).body_lost(&verifier)), Some("a1b2c3d"));
+    assert_eq!(named(&reserving(&verifier).0.failed(&verifier)), Some("a1b2c3d"));
+    let (mut callback, _) = reserving(&verifier);
+    let (Step::Conclude(accepted), _) = callback.reserved(&verifier, Answer::Fresh, NOW) else { panic!("no verdict") };
+    let (step, _) = callback.not_forwarded(&verifier, accepted.identity);
+    assert_eq!(named(&step), Some("a1b2c3d"));
+}
+
+#[test]
+fn a_failure_while_the_store_is_asked_is_answered_in_report_mode_too() {
+    let reporting = verifier(r#","mode":"report""#);
+    let (mut callback, _) = reserving(&reporting);
+    assert_eq!(concluded(&callback.failed(&reporting)), FAILED(Fault::ProxyFailed));
+}
+
+#[test]
+fn what_comes_out_of_order_changes_nothing() {
+    let verifier = verifier("");
+    // After the verdict everything goes the way it went.
+    let (mut callback, reservation) = cleared(&verifier);
+    assert!(matches!(head(&mut callback, &verifier, true), Step::Continue));
+    assert!(matches!(callback.body(&verifier, BODY), Step::Continue));
+    assert!(matches!(callback.length_ahead(&verifier, u64::MAX), Step::Continue));
+    assert!(matches!(callback.end_of_body(&verifier, OWNER, NOW), Step::Continue));
+    assert!(matches!(callback.failed(&verifier), Step::Continue));
+    let (step, settled) = callback.reserved(&verifier, Answer::Seen, NOW);
+    assert_eq!((concluded(&step), settled), (None, None));
+    assert_eq!(callback.gone(), Some(Settled::Release(reservation)), "its reservation is still there");
+    // Before the head there is no callback, and a second head is another one.
+    let mut callback = Callback::default();
+    assert_eq!(concluded(&callback.end_of_body(&verifier, OWNER, NOW)), FAILED(Fault::ProxyFailed));
+    let mut callback = with_body(&verifier);
+    assert_eq!(concluded(&head(&mut callback, &verifier, true)), FAILED(Fault::ProxyFailed));
+    // A store that answers what nobody asked yet.
+    let mut callback = with_body(&verifier);
+    callback.reserved(&verifier, Answer::Fresh, NOW);
+    assert!(matches!(callback.end_of_body(&verifier, OWNER, NOW), Step::Reserve(_)));
+}
+
+#[test]
+fn a_host_learns_what_is_still_of_use() {
+    let verifier = verifier("");
+    assert!(!Callback::default().takes_body());
+    assert!(with_body(&verifier).takes_body());
+    let (mut callback, _) = reserving(&verifier);
+    assert!(!callback.takes_body() && !callback.awaits_answer());
+    callback.reserved(&verifier, Answer::Fresh, NOW);
+    assert!(!callback.takes_body() && callback.awaits_answer());
+    assert!(callback.answered(200, || AnsweredBy::Application).is_some());
+    assert!(!callback.awaits_answer(), "it is settled");
+}
+
+#[test]
+fn two_requests_of_one_callback_reserve_as_different_owners() {
+    let verifier = verifier("");
+    let mut other = with_body(&verifier);
+    let Step::Reserve(second) = other.end_of_body(&verifier, OWNER + 1, NOW) else { panic!("no reservation") };
+    assert_ne!(reserving(&verifier).1, second);
+}

@@ -52,17 +52,40 @@ const CERTIFICATE_PARTS: Parts =
 /// [`Policy::short_secrets`]: super::Policy::short_secrets
 #[must_use]
 pub fn line_of(place: &str, lines: &[Line]) -> Option<usize> {
+    let named = |name: &'static str| lines.iter().enumerate().filter(move |(_, line)| line.name == name);
+    // A field that is given twice is wrong the second time.
+    if let Some(last) = lines.iter().rposition(|line| line.name == place) {
+        return Some(last);
+    }
     let (field, rest) = place.split_at(place.find(['.', '[']).unwrap_or(place.len()));
-    let nth = || rest.strip_prefix('[')?.split(']').next()?.parse().ok();
-    let name = match field {
-        "lines" => return nth(),
-        "accounts" => "account",
-        "source_addresses" => "source_address",
-        scalar => scalar,
-    };
-    let mut found = lines.iter().enumerate().filter(|(_, line)| line.name == name).map(|(index, _)| index);
-    // Of a scalar that occurs twice, the second one is wrong.
-    if field == "accounts" { found.nth(nth()?) } else { found.next_back() }
+    match field {
+        "lines" => index(rest),
+        "accounts" => named("account").nth(index(rest)?).map(|(line, _)| line),
+        "source_addresses" => nth_of(named("source_address"), index(rest)?, |_| true),
+        "client_certificate" => {
+            let list = rest.trim_start_matches('.');
+            let (part, _) = CERTIFICATE_PARTS.iter().find(|(_, name)| list.starts_with(name))?;
+            let is_part = |value: &str| value.split_once('=').is_some_and(|(name, _)| name == *part);
+            nth_of(named("client_certificate"), index(list)?, is_part)
+        }
+        _ => None,
+    }
+}
+
+/// The number in brackets of `name[nth]`.
+fn index(text: &str) -> Option<usize> {
+    let (_, rest) = text.split_once('[')?;
+    rest.split(']').next()?.parse().ok()
+}
+
+/// The line that has the value of this index among those of all lines that count.
+fn nth_of<'l>(
+    lines: impl Iterator<Item = (usize, &'l Line)>,
+    nth: usize,
+    counts: impl Fn(&str) -> bool + Copy,
+) -> Option<usize> {
+    let each = lines.flat_map(|(at, line)| line.values.iter().filter(move |value| counts(value)).map(move |_| at));
+    each.into_iter().nth(nth)
 }
 
 pub(super) fn to_value(name: &str, lines: &[Line]) -> Result<Value, PolicyError> {
@@ -176,7 +199,9 @@ mod tests {
             "account b secret=text:4567",
             "source_address 10.0.0.0/8",
             "max_age 6m",
-            "source_address 192.0.2.0/24",
+            "source_address 192.0.2.0/24 10.1.0.0/16",
+            "client_certificate subject=CN=a dns_name=a.example",
+            "client_certificate dns_name=b.example",
         ]
         .into_iter()
         .map(line)
@@ -190,7 +215,14 @@ mod tests {
             ("accounts", None),
             // Given twice: wrong the second time.
             ("max_age", Some(5)),
-            ("source_addresses[0]", Some(6)),
+            ("source_addresses[0]", Some(4)),
+            ("source_addresses[1]", Some(6)),
+            ("source_addresses[2]", Some(6)),
+            ("source_addresses[3]", None),
+            ("client_certificate.dns_names[0]", Some(7)),
+            ("client_certificate.dns_names[1]", Some(8)),
+            ("client_certificate.subjects[0]", Some(7)),
+            ("client_certificate", Some(8)),
             ("lines[2]", Some(2)),
             ("leeway", None),
             ("", None),
@@ -203,6 +235,9 @@ mod tests {
             (vec!["max_age 5m", "account a secret=text:0123", "max_age 6m"], Some(2)),
             (vec!["account a secret=text:0123", "Secret!"], Some(1)),
             (vec!["mode enforce"], None),
+            (vec!["source_addresses 10.0.0.0/8", "source_address 10.0.0.0/8"], Some(0)),
+            (vec!["account a secret=text:0123", "accounts b"], Some(1)),
+            (vec!["account a secret=text:0123", "source_address x", "source_address 10.0.0.0/8"], Some(1)),
         ] {
             let lines: Vec<_> = bad.iter().copied().map(line).collect();
             let error = crate::PolicyConfig::from_lines("p", &lines).unwrap_err();

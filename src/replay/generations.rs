@@ -6,16 +6,38 @@ use super::reservation::Reservation;
 use super::store::Answer;
 use crate::time::UnixSeconds;
 
+/// How much longer than for its memory an earlier table counts, in seconds: for requests that were open at the update, and
+/// for tokens that an earlier policy's leeway let be issued ahead of time.
+const OVERLAP: UnixSeconds = 3600;
+
+/// The last second in which a table can matter that is an earlier one from `now` on. `memory` is the longest, in seconds,
+/// that a policy using it has remembered callbacks.
+#[must_use]
+pub fn counts_until(memory: UnixSeconds, now: UnixSeconds) -> UnixSeconds {
+    now.saturating_add(memory).saturating_add(OVERLAP)
+}
+
 /// One table among several.
 pub trait Generation {
-    /// Whether it is the policy's own, and not an earlier one's.
-    fn is_own(&self) -> bool;
+    /// The last second in which it counts; `None`: it is the policy's own, and not an earlier one's.
+    fn until(&self) -> Option<UnixSeconds>;
 
     /// Reserves in one atomic step, as [`ReplayStore::reserve`](super::ReplayStore::reserve).
     fn reserve(&self, reservation: &Reservation, now: UnixSeconds) -> Answer;
 
+    /// Remembers what the application took.
+    fn keep(&self, reservation: &Reservation, now: UnixSeconds);
+
     /// Gives the place back; `false`: that could not be done.
     fn release(&self, reservation: &Reservation, now: UnixSeconds) -> bool;
+}
+
+/// Those that may remember something: long after an update only the policy's own.
+fn in_use<G: Generation>(
+    generations: impl Iterator<Item = G> + Clone,
+    now: UnixSeconds,
+) -> impl Iterator<Item = G> + Clone {
+    generations.filter(move |generation| generation.until().is_none_or(|until| until >= now))
 }
 
 /// What [`reserve`] came to.
@@ -27,7 +49,7 @@ pub struct Reserved {
     pub rolled_back: bool,
 }
 
-/// Reserves a callback in every table, or in none.
+/// Reserves a callback in every table that counts, or in none.
 ///
 /// The tables must come in the same order on every worker: of two that reserve one callback at once, one then gets them all.
 pub fn reserve<G: Generation>(
@@ -35,27 +57,37 @@ pub fn reserve<G: Generation>(
     reservation: &Reservation,
     now: UnixSeconds,
 ) -> Reserved {
+    let generations = in_use(generations, now);
     for (nth, generation) in generations.clone().enumerate() {
         let answer = match generation.reserve(reservation, now) {
             // It is not there, and no worker that has only this table can accept it.
-            Answer::Full if !generation.is_own() => Answer::Fresh,
+            Answer::Full if generation.until().is_some() => Answer::Fresh,
             answer => answer,
         };
         if answer != Answer::Fresh {
-            return Reserved { answer, rolled_back: release(generations.take(nth), reservation, now) };
+            return Reserved { answer, rolled_back: give_back(generations.take(nth), reservation, now) };
         }
     }
     Reserved { answer: Answer::Fresh, rolled_back: true }
 }
 
-/// Gives a callback's places back in every table; `false`: not in all of them.
+/// Remembers in every table that counts what the application took.
+pub fn keep<G: Generation>(generations: impl Iterator<Item = G> + Clone, reservation: &Reservation, now: UnixSeconds) {
+    in_use(generations, now).for_each(|generation| generation.keep(reservation, now));
+}
+
+/// Gives a callback's places back in every table that counts; `false`: not in all of them.
 pub fn release<G: Generation>(
-    mut generations: impl Iterator<Item = G>,
+    generations: impl Iterator<Item = G> + Clone,
     reservation: &Reservation,
     now: UnixSeconds,
 ) -> bool {
-    // Each is tried, also after one that fails.
-    generations.by_ref().fold(true, |done, generation| generation.release(reservation, now) & done)
+    give_back(in_use(generations, now), reservation, now)
+}
+
+/// Each is tried, also after one that fails.
+fn give_back<G: Generation>(generations: impl Iterator<Item = G>, reservation: &Reservation, now: UnixSeconds) -> bool {
+    generations.fold(true, |done, generation| generation.release(reservation, now) & done)
 }
 
 #[cfg(test)]
@@ -68,23 +100,37 @@ mod tests {
 
     /// A table that answers as it is told, and notes whether it holds the callback.
     struct Told {
-        own: bool,
+        until: Option<UnixSeconds>,
         answer: Answer,
         releases: bool,
         holds: RefCell<bool>,
+        /// What was asked of it.
+        asked: RefCell<Vec<&'static str>>,
+    }
+
+    impl Told {
+        fn new(until: Option<UnixSeconds>, answer: Answer, releases: bool) -> Self {
+            Self { until, answer, releases, holds: RefCell::new(false), asked: RefCell::default() }
+        }
     }
 
     impl Generation for &Told {
-        fn is_own(&self) -> bool {
-            self.own
+        fn until(&self) -> Option<UnixSeconds> {
+            self.until
         }
 
         fn reserve(&self, _: &Reservation, _: UnixSeconds) -> Answer {
+            self.asked.borrow_mut().push("reserve");
             *self.holds.borrow_mut() |= self.answer == Answer::Fresh;
             self.answer
         }
 
+        fn keep(&self, _: &Reservation, _: UnixSeconds) {
+            self.asked.borrow_mut().push("keep");
+        }
+
         fn release(&self, _: &Reservation, _: UnixSeconds) -> bool {
+            self.asked.borrow_mut().push("release");
             *self.holds.borrow_mut() &= !self.releases;
             self.releases
         }
@@ -102,22 +148,49 @@ mod tests {
             let told: Vec<_> = answers
                 .iter()
                 .enumerate()
-                .map(|(nth, &(answer, releases))| Told { own: nth == own, answer, releases, holds: RefCell::new(false) })
+                .map(|(nth, &(answer, releases))| Told::new((nth != own).then_some(0), answer, releases))
                 .collect();
             let reservation = Reservation::new(Key::new("account", "jti"), 1, 0, 330);
             let reserved = reserve(told.iter(), &reservation, 0);
             let refusing = told.iter().position(|one| match one.answer {
                 Answer::Fresh => false,
                 // Full, and not the policy's own: nothing that could be accepted twice is in it.
-                Answer::Full => one.own,
+                Answer::Full => one.until.is_none(),
                 _ => true,
             });
             prop_assert_eq!(reserved.answer, refusing.map_or(Answer::Fresh, |nth| told[nth].answer));
             let left = told.iter().filter(|one| *one.holds.borrow()).count();
             match refusing {
                 None => prop_assert_eq!(left, told.iter().filter(|one| one.answer == Answer::Fresh).count()),
-                Some(_) => prop_assert!(left == 0 || !reserved.rolled_back, "{left} hold it"),
+                Some(nth) => {
+                    prop_assert!(left == 0 || !reserved.rolled_back, "{left} hold it");
+                    // Whoever refused is not told to give back what another request may hold there.
+                    for (index, one) in told.iter().enumerate() {
+                        let due: &[&str] = match index.cmp(&nth) {
+                            core::cmp::Ordering::Less => &["reserve", "release"],
+                            core::cmp::Ordering::Equal => &["reserve"],
+                            core::cmp::Ordering::Greater => &[],
+                        };
+                        prop_assert_eq!(&*one.asked.borrow(), due);
+                    }
+                }
             }
         }
+    }
+
+    #[test]
+    fn every_table_that_counts_is_asked_and_no_other() {
+        let reservation = Reservation::new(Key::new("account", "jti"), 1, 0, 330);
+        for (now, counts) in [(10, true), (11, false)] {
+            let told = [Told::new(Some(10), Answer::Fresh, false), Told::new(None, Answer::Fresh, true)];
+            assert_eq!(reserve(told.iter(), &reservation, now).answer, Answer::Fresh);
+            keep(told.iter(), &reservation, now);
+            // The first can't give it back; the second is asked all the same.
+            assert_eq!(release(told.iter(), &reservation, now), !counts);
+            let all = ["reserve", "keep", "release"];
+            assert_eq!(*told[0].asked.borrow(), if counts { &all[..] } else { &[] }, "{now}");
+            assert_eq!(*told[1].asked.borrow(), all, "{now}");
+        }
+        assert_eq!(counts_until(330, 1000), 1000 + 330 + 3600);
     }
 }

@@ -18,8 +18,8 @@ pub(crate) struct Claims<'t> {
     payload_hash: Option<Scalar<'t>>,
 }
 
-/// Where each has its place among the values.
-fn place(name: &str) -> Option<usize> {
+/// Which of the values each is.
+fn index(name: &str) -> Option<usize> {
     Some(match name {
         "iat" => 0,
         "exp" => 1,
@@ -36,7 +36,7 @@ fn place(name: &str) -> Option<usize> {
 impl<'t> Claims<'t> {
     pub(crate) fn parse(json: &'t str) -> Result<Self, Rejection> {
         let [iat, exp, nbf, iss, api_key, application_id, jti, payload_hash] =
-            members(json, place).ok_or(Rejection::TokenMalformed)?;
+            members(json, index).ok_or(Rejection::TokenMalformed)?;
         Ok(Self { iat, exp, nbf, iss, api_key, application_id, jti, payload_hash })
     }
 

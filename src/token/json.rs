@@ -17,26 +17,26 @@ pub(crate) enum Scalar<'a> {
     Other,
 }
 
-/// The values of `N` members of a JSON object, each at the place that `place` gives its name; `None` if the text is not
+/// The values of `N` members of a JSON object, each at the index that `index` gives its name; `None` if the text is not
 /// exactly one JSON object, or names any member twice (however it is escaped).
-pub(crate) fn members<const N: usize>(json: &str, place: Place) -> Option<[Option<Scalar<'_>>; N]> {
+pub(crate) fn members<const N: usize>(json: &str, index: Index) -> Option<[Option<Scalar<'_>>; N]> {
     let mut values = [const { None }; N];
-    read(json, place, &mut values)?.then_some(values)
+    read(json, index, &mut values)?.then_some(values)
 }
 
 /// Where a member's value goes; `None`: nobody asks for it.
-pub(crate) type Place = fn(name: &str) -> Option<usize>;
+pub(crate) type Index = fn(name: &str) -> Option<usize>;
 
 /// The same for any number of members, so that it is compiled once; `false` for JSON that is not such an object.
-fn read<'a>(json: &'a str, place: Place, values: &mut [Option<Scalar<'a>>]) -> Option<bool> {
+fn read<'a>(json: &'a str, index: Index, values: &mut [Option<Scalar<'a>>]) -> Option<bool> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let is_good = deserializer.deserialize_any(Members { place, values }).ok()?;
+    let is_good = deserializer.deserialize_any(Members { index, values }).ok()?;
     deserializer.end().ok()?;
     Some(is_good)
 }
 
 struct Members<'w, 'de> {
-    place: Place,
+    index: Index,
     /// Written where they stay: they are large.
     values: &'w mut [Option<Scalar<'de>>],
 }
@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
         let mut others = BinaryHeap::new();
         while let Some(Name(name)) = map.next_key()? {
             let value = map.next_value()?;
-            match (self.place)(&name).and_then(|place| self.values.get_mut(place)) {
+            match (self.index)(&name).and_then(|index| self.values.get_mut(index)) {
                 Some(slot) => repeated |= slot.replace(value).is_some(),
                 None => others.push(name),
             }
@@ -184,13 +184,13 @@ mod tests {
     use alloc::string::String;
 
     /// The member `a` and no other.
-    const ONE: Place = |name| (name == "a").then_some(0);
+    const ONE: Index = |name| (name == "a").then_some(0);
 
     #[test]
     fn reads_the_wanted_and_reads_through_the_rest() {
         let json = r#" {"a":"x","deep":[{"a":1},[null,true]],"n":-7,"f":1.5,"big":18446744073709551615,"e":"\u0041"} "#;
-        let place = |name: &str| ["a", "n", "f", "big", "e", "deep", "none"].iter().position(|wanted| *wanted == name);
-        let [a, n, f, big, e, deep, none] = members(json, place).unwrap();
+        let index = |name: &str| ["a", "n", "f", "big", "e", "deep", "none"].iter().position(|wanted| *wanted == name);
+        let [a, n, f, big, e, deep, none] = members(json, index).unwrap();
         assert_eq!(a, Some(Scalar::Text("x".into())));
         assert_eq!(n, Some(Scalar::Integer(-7)));
         assert_eq!(f, Some(Scalar::Fraction(1.5)));

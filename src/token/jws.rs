@@ -53,9 +53,9 @@ fn both<'t>(mut parts: impl Iterator<Item = &'t [u8]>) -> Result<(&'t [u8], &'t 
 }
 
 fn check_header(header: &[u8]) -> Result<(), Rejection> {
-    let place = |name: &str| ["alg", "crit"].iter().position(|wanted| *wanted == name);
+    let index = |name: &str| ["alg", "crit"].iter().position(|wanted| *wanted == name);
     let json = core::str::from_utf8(header).map_err(|_| Rejection::TokenMalformed)?;
-    let [algorithm, critical] = members(json, place).ok_or(Rejection::TokenMalformed)?;
+    let [algorithm, critical] = members(json, index).ok_or(Rejection::TokenMalformed)?;
     match (algorithm, critical) {
         (Some(Scalar::Text(algorithm)), None) if algorithm == "HS256" => Ok(()),
         _ => Err(Rejection::AlgorithmNotAllowed),

@@ -78,7 +78,7 @@ fn find(directory: &Path, module: &mut Vec<String>, modules: &mut BTreeMap<Vec<S
             module.push(stem);
             find(&path, module, modules)?;
             module.pop();
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && stem != "tests" {
             let mut module = module.clone();
             if !["lib", "mod"].contains(&stem.as_str()) {
                 module.push(stem);

@@ -160,6 +160,9 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
     }
 
     fn end_of_body(&mut self, protection: &Protection<H>) -> Flow {
+        if let Err(problem) = self.body.show(&mut self.callback, &self.host, protection.verifier()) {
+            return self.stop(protection, problem);
+        }
         let step = self.callback.end_of_body(protection.verifier(), self.owner(), self.now());
         self.follow(protection, step)
     }
@@ -198,7 +201,6 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
     /// Carries a verdict out and records it.
     fn conclude(&mut self, protection: &Protection<H>, conclusion: Conclusion) -> Flow {
         if matches!(conclusion.outcome, Outcome::Forward(_)) && self.tell_application(&conclusion).is_err() {
-            self.rest_is_short = false;
             let step = self.not_forwarded(protection, conclusion.identity);
             return self.follow(protection, step);
         }
@@ -211,6 +213,8 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
 
     /// It was cleared, and can't go on as it must be.
     fn not_forwarded(&mut self, protection: &Protection<H>, identity: Option<Identity>) -> Step {
+        // It is answered now, whatever was to be waited for.
+        self.rest_is_short = false;
         let (step, settled) = self.callback.not_forwarded(protection.verifier(), identity);
         self.settle(protection, settled);
         step

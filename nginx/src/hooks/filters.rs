@@ -60,7 +60,7 @@ unsafe extern "C" fn filter_request_body(r: *mut ngx_http_request_t, chain: *mut
                 access::failed(request, context);
                 access::refused_in_body(request, context)
             };
-            Some(guarded(request, fail).flatten().unwrap_or(UNAVAILABLE))
+            guarded(request, fail).unwrap_or(Some(UNAVAILABLE))
         })
     });
     match refused {

@@ -36,10 +36,16 @@ struct Tag {
 /// Drops a kept value, of whatever type. The pool calls it, and no other value of a pool has it: so what it is to be
 /// called with begins with a tag.
 unsafe extern "C" fn drop_kept(value: *mut c_void) {
-    let Some(tag) = NonNull::new(value.cast::<Tag>()) else { return };
+    let Some(mut tag) = NonNull::new(value.cast::<Tag>()) else { return };
+    /// No value is of this type.
+    enum Dropped {}
     // A panic may not cross into nginx; what is left of the value leaks.
-    // SAFETY: the pool calls this once, with what `keep` gave it, and nobody uses the value afterwards.
-    let _ = catch_unwind(AssertUnwindSafe(|| unsafe { (tag.as_ref().drop)(tag) }));
+    // SAFETY: the pool calls this once, with what `keep` gave it, and nobody uses the value afterwards: not even who looks
+    // for values of its type while the pool ends.
+    let _ = catch_unwind(AssertUnwindSafe(|| unsafe {
+        tag.as_mut().type_id = TypeId::of::<Dropped>();
+        (tag.as_ref().drop)(tag);
+    }));
 }
 
 impl Keep for Pool {

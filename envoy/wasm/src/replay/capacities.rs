@@ -1,8 +1,8 @@
 //! Which capacities a policy has had lately: a record in shared data, so that every worker and every later
 //! configuration knows which tables may still remember a callback.
 
-use secure_callbacks::Policy;
-use secure_callbacks::UnixSeconds;
+use secure_callbacks::replay::generations;
+use secure_callbacks::{Policy, UnixSeconds};
 
 use crate::shared_data::{SharedData, key, update};
 
@@ -10,10 +10,6 @@ use crate::shared_data::{SharedData, key, update};
 type Generation = (u32, UnixSeconds);
 
 const GENERATION_BYTES: usize = 12;
-
-/// How far in the future a token may have been issued that the policy before accepted: its leeway, which is not on
-/// record. An hour is more than any clock needs.
-const EARLIER_LEEWAY: UnixSeconds = 3600;
 
 /// The current one has no end yet.
 const CURRENT: UnixSeconds = UnixSeconds::MAX;
@@ -27,7 +23,7 @@ pub(super) fn switch(policy: &Policy, data: &impl SharedData, now: UnixSeconds) 
         let mut generations = bytes.map_or_else(|| Some(Vec::new()), |bytes| decode(&bytes))?;
         let is_current = generations.contains(&(capacity, CURRENT));
         if !is_current {
-            let until = now.saturating_add(policy.replay_memory()).saturating_add(EARLIER_LEEWAY);
+            let until = generations::counts_until(policy.replay_memory(), now);
             for (_, end) in &mut generations {
                 *end = (*end).min(until);
             }

@@ -72,11 +72,6 @@ impl Tables {
         let own = self.members.iter().find(|member| member.until.is_none())?;
         self.sweep.count_on(&own.table, data, now).and_then(|live| u64::try_from(live).ok())
     }
-
-    /// The tables that may remember something.
-    fn in_use(&self, now: UnixSeconds) -> impl Iterator<Item = &Member> + Clone {
-        self.members.iter().filter(move |member| member.until.is_none_or(|until| until >= now))
-    }
 }
 
 /// The replay store of one policy.
@@ -102,10 +97,13 @@ impl<D: SharedData> Store<'_, D> {
         }
     }
 
+    fn generations(&self) -> impl Iterator<Item = Generation<'_, D>> + Clone {
+        self.tables.members.iter().map(|member| Generation { member, data: self.data })
+    }
+
     /// Makes room again; where that can't be done now, it is tried again when the reservation lapses.
     fn forget(&self, reservation: &Reservation, now: UnixSeconds) {
-        let generations = self.tables.in_use(now).map(|member| Generation { member, data: self.data });
-        if !generations::release(generations, reservation, now) {
+        if !generations::release(self.generations(), reservation, now) {
             self.tables.in_flight.add(*reservation);
         }
     }
@@ -118,12 +116,16 @@ struct Generation<'s, D> {
 }
 
 impl<D: SharedData> generations::Generation for Generation<'_, D> {
-    fn is_own(&self) -> bool {
-        self.member.until.is_none()
+    fn until(&self) -> Option<UnixSeconds> {
+        self.member.until
     }
 
     fn reserve(&self, reservation: &Reservation, now: UnixSeconds) -> Answer {
         self.member.table.reserve(self.data, reservation, now)
+    }
+
+    fn keep(&self, reservation: &Reservation, now: UnixSeconds) {
+        self.member.table.keep(self.data, reservation, now);
     }
 
     fn release(&self, reservation: &Reservation, now: UnixSeconds) -> bool {
@@ -133,8 +135,7 @@ impl<D: SharedData> generations::Generation for Generation<'_, D> {
 
 impl<D: SharedData> ReplayStore for Store<'_, D> {
     fn reserve(&mut self, reservation: &Reservation, now: UnixSeconds) -> Answer {
-        let generations = self.tables.in_use(now).map(|member| Generation { member, data: self.data });
-        let Reserved { answer, rolled_back } = generations::reserve(generations, &reservation.lasting(), now);
+        let Reserved { answer, rolled_back } = generations::reserve(self.generations(), &reservation.lasting(), now);
         if answer == Answer::Fresh || !rolled_back {
             self.tables.in_flight.add(*reservation);
         }
@@ -146,9 +147,7 @@ impl<D: SharedData> ReplayStore for Store<'_, D> {
         if self.tables.in_flight.remove(reservation) {
             return;
         }
-        for member in self.tables.in_use(now) {
-            member.table.keep(self.data, reservation, now);
-        }
+        generations::keep(self.generations(), reservation, now);
     }
 
     fn release(&mut self, reservation: &Reservation, now: UnixSeconds) {

@@ -150,6 +150,8 @@ pub(crate) struct Request {
     pub(crate) body_fails: Cell<bool>,
     /// How many bytes of the body are returned beyond those that were asked for.
     pub(crate) body_surplus: Cell<usize>,
+    /// How large the pieces are that the body is shown in, an empty one before each; 0: it is one piece.
+    pub(crate) piece: Cell<usize>,
     pub(crate) reply_fails: Cell<bool>,
     /// What was done.
     pub(crate) replies: RefCell<Vec<Reply>>,
@@ -260,7 +262,14 @@ impl Host for FakeEnvoy {
         self.0.largest_slice.set(self.0.largest_slice.get().max(length));
         let body = self.0.body.borrow();
         let end = (start + length + self.0.body_surplus.get()).min(body.len());
-        show(body.get(start..end).ok_or(HostFailed)?);
+        let slice = body.get(start..end).ok_or(HostFailed)?;
+        match self.0.piece.get() {
+            0 => show(slice),
+            size => slice.chunks(size).for_each(|piece| {
+                show(b"");
+                show(piece);
+            }),
+        }
         Ok(())
     }
 

@@ -329,12 +329,66 @@ fn a_body_that_cannot_be_read_is_refused_whatever_its_hash() {
 }
 
 #[test]
+fn a_body_counts_in_pieces_of_any_size() {
+    for piece in [1, 2, 7, BODY.len(), 1000] {
+        let shared = Shared::default();
+        let protection = protection("", &shared);
+        let envoy = request(&shared, BODY);
+        envoy.0.piece.set(piece);
+        let mut filter = envoy.filter(&protection);
+        assert_eq!(filter.request_headers(false), Flow::Hold);
+        assert_eq!(arrive(&envoy, &mut filter, BODY, true), Flow::Continue, "{piece}");
+        assert_eq!(envoy.counted(), ["accepted"]);
+    }
+}
+
+#[test]
+fn more_of_a_body_than_was_asked_for_is_not_taken_for_it() {
+    // Not even where all of it would be too large, or the body is not looked at.
+    for more in ["", r#""payload_hash": "ignored""#] {
+        for limit in [String::new(), format!(r#""max_body_size": {}"#, BODY.len())] {
+            let fields: Vec<_> = [more, &limit].into_iter().filter(|field| !field.is_empty()).collect();
+            let shared = Shared::default();
+            let protection = protection(&fields.join(","), &shared);
+            let envoy = request(&shared, BODY);
+            let mut filter = envoy.filter(&protection);
+            assert_eq!(filter.request_headers(false), Flow::Hold);
+            *envoy.0.body.borrow_mut() = [BODY, b" "].concat();
+            envoy.0.body_surplus.set(1);
+            assert_eq!(filter.request_body(BODY.len(), true), Flow::Hold, "{fields:?}");
+            assert_eq!((envoy.replies(), envoy.counted()), (vec![503], vec!["proxy_failed"]), "{fields:?}");
+        }
+    }
+}
+
+#[test]
+fn a_body_that_shrinks_or_changes_while_it_is_held_is_not_the_one_that_was_signed() {
+    let shared = Shared::default();
+    let protection = protection("", &shared);
+    let envoy = request(&shared, BODY);
+    let mut filter = envoy.filter(&protection);
+    assert_eq!(filter.request_headers(false), Flow::Hold);
+    assert_eq!(arrive(&envoy, &mut filter, BODY, false), Flow::Hold);
+    assert_eq!(filter.request_body(5, true), Flow::Hold);
+    assert_eq!(envoy.replies(), [503]);
+    // Another filter has changed it before its end.
+    let envoy = request(&shared, BODY);
+    let mut filter = envoy.filter(&protection);
+    assert_eq!(filter.request_headers(false), Flow::Hold);
+    assert_eq!(arrive(&envoy, &mut filter, BODY, false), Flow::Hold);
+    envoy.0.body.borrow_mut().make_ascii_uppercase();
+    assert_eq!(filter.request_trailers(), Flow::Hold);
+    assert_eq!((envoy.replies(), envoy.counted()), (vec![401], vec!["payload_hash_mismatch"]));
+}
+
+#[test]
 fn trailers_that_cannot_be_read_stop_the_request() {
     for (more, head) in [
         ("", request as fn(&Shared, &[u8]) -> FakeEnvoy),
         (r#""mode": "report""#, request),
         // The verdict fell at the head, and the request is on its way.
         (r#""mode": "report""#, |shared, _| FakeEnvoy::new(shared, &[])),
+        (r#""mode": "report""#, |shared, _| FakeEnvoy::new(shared, &[("content-length", "5")])),
     ] {
         let shared = Shared::default();
         let protection = protection(more, &shared);

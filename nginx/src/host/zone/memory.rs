@@ -89,7 +89,9 @@ impl Zone {
     }
 
     pub(super) fn memory(&self) -> Option<Memory> {
-        // SAFETY: the zone lives, and is mapped, as long as the configuration that this value is part of.
+        // SAFETY: the zone lives as long as the configuration that this value is part of, and in a worker it stays mapped
+        // until the worker ends. (With `master_process off` a reload that drops the policy unmaps it while requests still
+        // have it, as it does to every module's zones: that mode, nginx's own for its developers, is not supported.)
         unsafe { Memory::of(self.0.as_ref()) }
     }
 }

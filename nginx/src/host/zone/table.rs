@@ -13,16 +13,12 @@ use core::slice;
 use ngx::core::NgxStr;
 use ngx::ffi::{NGX_LOG_EMERG, ngx_shm_zone_t};
 use ngx::ngx_log_error;
-use secure_callbacks::replay::{Census, Slot, Table};
+use secure_callbacks::replay::{Census, Slot, Table, generations};
 
 use super::memory::{Kind, Memory, Owner, Plan, Zone, running};
 use super::shape::{Root, Shape};
 use crate::host::conf::Complained;
 use crate::host::now;
-
-/// How long after a reload the workers before it may still accept a callback, in seconds. Only requests that were open
-/// by then can be such; `worker_shutdown_timeout` bounds them where uploads take longer.
-const OPEN_REQUESTS: i64 = 3600;
 
 impl Shape {
     /// The earlier tables of a policy, in the shape that a new configuration asks for them. `memory` is the new policy's.
@@ -34,7 +30,7 @@ impl Shape {
         // SAFETY: `owner` has the configuration that is being read; only the shapes are handed on.
         let shapes = unsafe { running(owner.tag, owner.policy) }.into_iter().map(|(shape, _)| *shape);
         shapes.filter_map(move |shape| {
-            let over = || now.saturating_add(shape.memory.max(memory)).saturating_add(OPEN_REQUESTS);
+            let over = || generations::counts_until(shape.memory.max(memory), now);
             let until = shape.until.unwrap_or_else(over);
             (until >= now).then_some(Self { until: Some(until), ..shape })
         })
