@@ -12,6 +12,7 @@
 //! 6. [`reply`], [`record`] and [`names`]: what the caller, the application and the operator see.
 #![no_std]
 #![forbid(unsafe_code)]
+#![forbid(clippy::disallowed_methods, clippy::disallowed_types)]
 
 extern crate alloc;
 

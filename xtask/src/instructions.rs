@@ -5,9 +5,9 @@
 
 use crate::sh::{self, Cmd, Result};
 
-/// Per accepted callback with a body of 228 bytes, by rustc 1.95 and glibc 2.36 on x86-64. A change that moves it on
-/// purpose sets it anew.
-const EXPECTED: u64 = 51_709;
+/// Per accepted callback with a body of 228 bytes, by rustc 1.95 and glibc 2.36 on x86-64, on 2026-11-26. A change that
+/// moves it on purpose sets it anew.
+const EXPECTED: u64 = 53_504;
 
 /// Another glibc or a patch release of the compiler moves the count by less.
 const TOLERANCE_PERCENT: u64 = 2;

@@ -2,7 +2,6 @@
 
 mod bench;
 mod build;
-mod code;
 mod docker;
 mod envoy;
 mod floors;

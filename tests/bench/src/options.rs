@@ -13,7 +13,7 @@ cargo xtask bench [options]
                     same host always comes along, as what the others are compared with
   --against FOLDER  also measures another build of ours, from a copy of target/dist, side by side with this one
   --check           compares with the targets, and fails if one is missed
-  --write-docs      writes docs/performance.md and its charts from this run
+  --write-docs      puts this run's figures and charts into docs/performance.md
   --memory [COUNT]  instead: resident memory after COUNT callbacks against after 10,000 (1,000,000 if not given)
   --instructions [COUNT]
                     instead: instructions a callback in the proxies themselves, by valgrind over COUNT callbacks (1500 if

@@ -53,7 +53,7 @@ fn pack(dist: &Path, out: &Path) -> Result<Vec<String>> {
     tree::empty(out)?;
     let release = Release::read()?;
     filter(&release, dist, out)?;
-    for deb in [Deb::debian(&release, &Nginx::system()?)?, Deb::nginx_org(&release, &Nginx::built())?] {
+    for deb in [Deb::debian(&release, &Nginx::system()?), Deb::nginx_org(&release, &Nginx::built())?] {
         let module = dist.join(format!("nginx-{}/{}", deb.nginx_version(), deb::MODULE));
         deb.build(&release, &module, out)?;
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::release::Release;
-use super::tree::{self, Tree};
+use super::tree::{self, Files};
 use crate::sh::Result;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -20,8 +20,8 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Writes the layout to `archive`.
 pub(super) fn image(release: &Release, module: &[u8], archive: &Path) -> Result<()> {
     let created = release.timestamp()?;
-    let layout = Tree::beside(archive)?;
-    let (layer, layer_tar) = layer(release, module, archive)?;
+    let layer_tar = tree::archive(&Files::from([("plugin.wasm".into(), module.into())]), release.epoch)?;
+    let mut layout = Files::new();
     let config = bytes(&json!({
         "created": created,
         // No processor runs it, but tools without `--platform` choose this one and refuse what has none.
@@ -34,8 +34,8 @@ pub(super) fn image(release: &Release, module: &[u8], archive: &Path) -> Result<
     let manifest = bytes(&json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": blob(&layout, CONFIG, &config)?,
-        "layers": [blob(&layout, LAYER, &layer)?],
+        "config": blob(&mut layout, CONFIG, config),
+        "layers": [blob(&mut layout, LAYER, tree::compress(&layer_tar)?)],
         "annotations": {
             "org.opencontainers.image.title": "secure-callbacks",
             "org.opencontainers.image.description": "Vonage secure callbacks, verified inside Envoy",
@@ -44,35 +44,22 @@ pub(super) fn image(release: &Release, module: &[u8], archive: &Path) -> Result<
             "org.opencontainers.image.created": created,
         },
     }))?;
-    let mut named = blob(&layout, MANIFEST, &manifest)?;
+    let mut named = blob(&mut layout, MANIFEST, manifest);
     if let Some(fields) = named.as_object_mut() {
         fields.insert("annotations".into(), json!({ "org.opencontainers.image.ref.name": release.version }));
     }
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [named] });
-    layout.add("index.json", &bytes(&index)?, 0o644)?;
-    layout.add("oci-layout", &bytes(&json!({ "imageLayoutVersion": "1.0.0" }))?, 0o644)?;
-    layout.tar(release.epoch, archive)
-}
-
-/// The layer as it is stored, and before compression.
-fn layer(release: &Release, module: &[u8], archive: &Path) -> Result<(Vec<u8>, Vec<u8>)> {
-    let file = archive.with_extension("layer");
-    let content = Tree::beside(&file)?;
-    content.add("plugin.wasm", module, 0o644)?;
-    // Into a directory that goes away by itself.
-    let place = Tree::beside(&file.with_extension("made"))?;
-    let tar = place.root().join("layer");
-    content.tar(release.epoch, &tar)?;
-    let plain = tree::read(&tar)?;
-    tree::compress(&tar)?;
-    Ok((tree::read(&tar.with_extension("gz"))?, plain))
+    layout.insert("index.json".into(), bytes(&index)?);
+    layout.insert("oci-layout".into(), bytes(&json!({ "imageLayoutVersion": "1.0.0" }))?);
+    tree::write(archive, &tree::archive(&layout, release.epoch)?)
 }
 
 /// Adds a blob; returns its descriptor.
-fn blob(layout: &Tree, media_type: &str, content: &[u8]) -> Result<Value> {
-    let digest = tree::digest(content);
-    layout.add(&format!("blobs/sha256/{digest}"), content, 0o644)?;
-    Ok(json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": content.len() }))
+fn blob(layout: &mut Files, media_type: &str, content: Vec<u8>) -> Value {
+    let digest = tree::digest(&content);
+    let descriptor = json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": content.len() });
+    layout.insert(format!("blobs/sha256/{digest}"), content);
+    descriptor
 }
 
 fn bytes(value: &Value) -> Result<Vec<u8>> {

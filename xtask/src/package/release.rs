@@ -3,7 +3,6 @@
 use std::env;
 use std::path::PathBuf;
 
-use super::tree;
 use crate::sh::{self, Cmd, Result};
 
 /// A release.
@@ -12,34 +11,23 @@ pub(super) struct Release {
     pub(super) version: String,
     /// How often this version was packed.
     pub(super) revision: String,
-    /// Who packs it, with an address.
-    pub(super) maintainer: String,
-    /// Seconds since 1970: what every file is dated with.
+    /// Seconds since 1970: what every file is dated with. `SOURCE_DATE_EPOCH` where somebody rebuilds another's package,
+    /// else the changelog's time.
     pub(super) epoch: u64,
-    /// The whole changelog.
-    pub(super) changelog: String,
 }
 
 impl Release {
     /// Reads the changelog's newest entry and compares it with the workspace.
     pub(super) fn read() -> Result<Self> {
-        let changelog = tree::read_text(&packaging("changelog"))?;
-        let wrong = |what: &str| format!("packaging/changelog: the first entry has no {what}");
-        let heading = changelog.lines().next().unwrap_or_default();
-        let full = heading.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
-        let (version, revision) = full.and_then(|(full, _)| full.split_once('-')).ok_or_else(|| wrong("version"))?;
+        let full = newest("Version")?;
+        let (version, revision) =
+            full.split_once('-').ok_or_else(|| format!("packaging/changelog: {full} names no revision"))?;
         if version != env!("CARGO_PKG_VERSION") {
             return Err(format!("packaging/changelog is about {version}, and this is {}", env!("CARGO_PKG_VERSION")));
         }
-        let signature = changelog.lines().find_map(|line| line.strip_prefix(" -- "));
-        let (maintainer, date) = signature.and_then(|line| line.split_once("  ")).ok_or_else(|| wrong("signature"))?;
-        Ok(Self {
-            version: version.into(),
-            revision: revision.into(),
-            maintainer: maintainer.into(),
-            epoch: epoch(date)?,
-            changelog: changelog.clone(),
-        })
+        let epoch = env::var("SOURCE_DATE_EPOCH").or_else(|_| newest("Timestamp"))?;
+        let epoch = epoch.trim().parse().map_err(|error| format!("SOURCE_DATE_EPOCH `{epoch}`: {error}"))?;
+        Ok(Self { version: version.into(), revision: revision.into(), epoch })
     }
 
     /// The time as RFC 3339 writes it.
@@ -49,13 +37,10 @@ impl Release {
     }
 }
 
-/// `SOURCE_DATE_EPOCH` where somebody rebuilds another's package, else the changelog's time, as Debian's tools do.
-fn epoch(date: &str) -> Result<u64> {
-    let seconds = match env::var("SOURCE_DATE_EPOCH") {
-        Ok(seconds) => seconds,
-        Err(_) => Cmd::new("date").args([&format!("--date={date}"), "+%s"]).output()?,
-    };
-    seconds.trim().parse().map_err(|error| format!("SOURCE_DATE_EPOCH `{}`: {error}", seconds.trim()))
+/// A field of the changelog's newest entry.
+fn newest(field: &str) -> Result<String> {
+    let entry = Cmd::new("dpkg-parsechangelog").arg("-l").arg(packaging("changelog")).args(["-S", field]).output()?;
+    Ok(entry.trim().into())
 }
 
 /// A file in `packaging`.

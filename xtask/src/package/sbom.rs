@@ -64,6 +64,8 @@ impl Bom {
     }
 
     /// What cargo links: neither what builds nor what expands macros. The features are those of this package alone.
+    /// `cargo metadata` knows those of the whole workspace only: by it the filter has one crate more than is linked, and the
+    /// module two (`getrandom`, `rand_core`); nor does it know the lock file's checksums.
     fn crates(self) -> Result<(Crates, Crate)> {
         let tree = Cmd::cargo(["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "depth"]).args([
             "--no-dedupe",

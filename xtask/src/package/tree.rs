@@ -1,80 +1,47 @@
-//! Files and directories that go into a package: written with the rights they are to have, and all of one age.
+//! Files that go into a package, and archives of them that are the same bytes wherever they are made.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
+use flate2::{Compression, GzBuilder};
 use sha2::{Digest, Sha256};
+use tar::{Builder, EntryType, Header};
 
-use crate::sh::{Cmd, Result};
+use crate::sh::Result;
 
-/// A directory whose content becomes an archive. It goes away with this value.
-pub(super) struct Tree {
-    root: PathBuf,
+/// Files by their paths in an archive.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+/// A tar archive of the files and of the directories that lead to them, in the order of their names and all of one age.
+pub(super) fn archive(files: &Files, epoch: u64) -> Result<Vec<u8>> {
+    let mut entries = BTreeMap::new();
+    for (path, content) in files {
+        let directories = path.match_indices('/').filter_map(|(end, _)| path.get(..=end));
+        entries.extend(directories.map(|directory| (directory, [].as_slice())));
+        entries.insert(path, content);
+    }
+    let mut archive = Builder::new(Vec::new());
+    for (path, content) in entries {
+        let mut header = Header::new_ustar();
+        let is_directory = path.ends_with('/');
+        header.set_entry_type(if is_directory { EntryType::Directory } else { EntryType::Regular });
+        header.set_mode(if is_directory { 0o755 } else { 0o644 });
+        header.set_size(content.len() as u64);
+        header.set_mtime(epoch);
+        header.set_uid(0);
+        header.set_gid(0);
+        archive.append_data(&mut header, path, content).map_err(|error| format!("cannot pack {path}: {error}"))?;
+    }
+    archive.into_inner().map_err(|error| format!("cannot pack: {error}"))
 }
 
-impl Tree {
-    /// A new, empty one beside the file that it is for.
-    pub(super) fn beside(file: &Path) -> Result<Self> {
-        let mut name = file.file_name().unwrap_or_default().to_os_string();
-        name.push(".tree");
-        let root = file.with_file_name(name);
-        empty(&root)?;
-        Ok(Self { root })
-    }
-
-    /// Where it is.
-    pub(super) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Adds a file, with the directories that lead to it.
-    pub(super) fn add(&self, path: &str, content: &[u8], mode: u32) -> Result<()> {
-        let file = self.root.join(path);
-        if let Some(directory) = file.parent() {
-            fs::create_dir_all(directory).map_err(|error| problem("create", directory, &error))?;
-        }
-        write(&file, content)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).map_err(|error| problem("change", &file, &error))
-    }
-
-    /// Adds a file that is compressed; `.gz` is added to its name.
-    pub(super) fn add_compressed(&self, path: &str, content: &[u8]) -> Result<()> {
-        self.add(path, content, 0o644)?;
-        compress(&self.root.join(path))
-    }
-
-    /// Gives everything the time `epoch`, and directories the rights that whoever built this may not have as default.
-    pub(super) fn seal(&self, epoch: u64) -> Result<()> {
-        Cmd::new("find").arg(&self.root).args(["-type", "d", "-exec", "chmod", "755", "{}", "+"]).shown()?;
-        let time = format!("--date=@{epoch}");
-        Cmd::new("find").arg(&self.root).args(["-exec", "touch", &time, "{}", "+"]).shown()
-    }
-
-    /// Writes it as a tar archive, in the order of the names.
-    pub(super) fn tar(&self, epoch: u64, archive: &Path) -> Result<()> {
-        self.seal(epoch)?;
-        let names = names(&self.root)?;
-        Cmd::new("tar")
-            .args(["--create", "--format=ustar", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--file"])
-            .arg(archive)
-            .args(names)
-            .dir(&self.root)
-            .shown()
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        // What can't be removed is emptied by the next run.
-        fs::remove_dir_all(&self.root).ok();
-    }
-}
-
-/// Compresses a file; `.gz` is added to its name.
-pub(super) fn compress(file: &Path) -> Result<()> {
-    // Without name and time in its head.
-    Cmd::new("gzip").args(["-9", "-n", "-f", "--"]).arg(file).shown()
+/// In gzip's form, without a name and a time in its head.
+pub(super) fn compress(content: &[u8]) -> Result<Vec<u8>> {
+    let mut compressed = GzBuilder::new().write(Vec::new(), Compression::best());
+    let written = compressed.write_all(content).and_then(|()| compressed.finish());
+    written.map_err(|error| format!("cannot compress: {error}"))
 }
 
 /// The SHA-256 in hex.

@@ -1,9 +1,11 @@
-//! `docs/performance.md` and its charts: every figure comes from one run, the words around them stay.
+//! `docs/performance.md` and its charts. The words are the page's own; between marks in it, the figures of one run take
+//! the place of the last one's.
 
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use secure_callbacks_harness::tools;
 
 use super::chart::charts;
@@ -11,79 +13,43 @@ use super::table::{Sheet, tables};
 use crate::results::{About, Results};
 use crate::targets;
 
-const OPENING: &str = "\
-# What it costs
+/// What follows the figures of a name, which `<!-- figures: NAME -->` opens.
+const END: &str = "<!-- end of figures -->\n";
 
-Written by `cargo xtask bench --write-docs`: text and figures are of one run.
-";
-
-const METHOD: &str = "\
-## How it is measured
-
-- Real proxies, one worker each, on a core of their own; the sender and the application behind them have the others.
-  Sixteen kept connections, each with one callback under way. No access log in any row.
-- **CPU time** is what the kernel's scheduler counted for the proxy's processes during a round (`/proc/PID/task/*/schedstat`),
-  by the callbacks in it. A program beside the proxy counts too; its part stands in parentheses, and in another colour.
-- In each round every row has its turn, always in another order. Whatever else the machine does can only add to a figure,
-  so of each row's rounds the lower half counts, and the figures are medians over it; every single round is in the JSON.
-  **Added** is the difference to the plain proxy.
-- Every token is fresh and signed in advance; ours remembers each (replay), the others do not look. Its table is of the
-  default size; for a run's callbacks to fit, `max_age` is five seconds.
-- **Latency** is taken at a constant rate, half of the plain proxy's top rate, and counts from the moment at which the
-  callback was due, so waiting counts. A row whose own top rate is not above that has no figure.
-- **Top rate** is what one core for the proxy and the rest for sender and application gave.
-- Envoy closes a connection on which it refuses before the whole request is read. `jwt_authn` does, so its figure for
-  refusing has a new connection for each callback in it; ours and `ext_authz` wait for the body, and Nginx keeps the
-  connection.
-- Ours tells every refusal in the log, at `warn`, the others tell none. Envoy's rows write the lines. Nginx writes them if
-  `error_log` says `warn`; its own default is `error`, so that a row of its own shows what the line costs.
-- **The time to start** is taken on all cores, with two listeners: the median of five starts until a connection is taken.
-- Before a row is timed it is seen to forward what is good and to refuse what it promises to refuse.
-- The configurations are in [`tests/bench/peers`](../tests/bench/peers). Where rows check less than ours, the column *looks
-  at* says so. njs of this version has no handler in the access phase: its row checks in `js_content` and redirects inside
-  Nginx. `auth_request` sends no body, so its service sees the token alone.
-";
-
-/// What no single run can say.
-const TRIED: &str = include_str!("tried.md");
-
-/// Writes the page and the charts.
+/// Writes the charts, and the figures into the page.
 pub(crate) fn write_docs(results: &Results) -> Result<()> {
     let docs = tools::root().join("docs");
-    let pictures = docs.join("performance");
-    fs::create_dir_all(&pictures)?;
-    let mut page = String::from(OPENING);
-    about(&mut page, &results.about)?;
-    for chart in charts(results) {
-        chart.write(&pictures)?;
-        write!(page, "\n![{}](performance/{})\n", chart.title, chart.file)?;
+    let page = docs.join("performance.md");
+    let mut text = fs::read_to_string(&page)?;
+    for (name, figures) in [
+        ("run", about(&results.about)),
+        ("charts", pictures(results, &docs)?),
+        ("rows", rows(results)),
+        ("targets", markdown(&targets::sheet(results))),
+    ] {
+        text = with_figures(&text, name, &figures)
+            .with_context(|| format!("docs/performance.md has no place for the figures `{name}`"))?;
     }
-    page.push_str("\n## Figures\n");
-    for sheet in tables(results) {
-        write!(page, "\n**{}**\n\n", sheet.title)?;
-        markdown(&mut page, &sheet)?;
-    }
-    for (row, reason) in &results.skipped {
-        write!(page, "\nSkipped: {row}: {reason}\n")?;
-    }
-    page.push_str("\n## Targets\n\n`cargo xtask bench --check` fails where one of these is missed.\n\n");
-    markdown(&mut page, &targets::sheet(results))?;
-    page.push('\n');
-    page.push_str(METHOD);
-    page.push('\n');
-    page.push_str(TRIED);
-    fs::write(docs.join("performance.md"), page)?;
-    println!("written: docs/performance.md and docs/performance/*.svg");
+    fs::write(page, text)?;
+    println!("written: the figures of docs/performance.md, and docs/performance/*.svg");
     Ok(())
 }
 
-fn about(page: &mut String, about: &About) -> Result<()> {
+/// The page with these figures in the place of those of the same name; `None`: it has no such place.
+fn with_figures(page: &str, name: &str, figures: &str) -> Option<String> {
+    let mark = format!("<!-- figures: {name} -->\n");
+    let (before, rest) = page.split_once(&mark)?;
+    let (old, after) = rest.split_once(END)?;
+    // The end of the next ones is not the end of these.
+    let is_whole = !old.contains("<!-- figures:") && !after.contains(&mark);
+    is_whole.then(|| format!("{before}{mark}{figures}{END}{after}"))
+}
+
+fn about(about: &About) -> String {
     let versions: Vec<_> = about.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    write!(
-        page,
-        "\n{}, commit `{}`. {}, {} cores, {}. {}. {} rounds. A busy loop got {:.0} % of the proxies' core between the \
-         rounds: the nearer to 100 %, the quieter the machine and the steadier the figures. SHA-256 of 1 MiB by itself: \
-         {:.0} µs.\n",
+    format!(
+        "{}, commit `{}`. {}, {} cores, {}. {}. {} rounds. A busy loop got {:.0} % of the proxies' core between the rounds. \
+         SHA-256 of 1 MiB by itself: {:.0} µs.\n",
         about.date,
         about.commit,
         about.processor,
@@ -93,18 +59,65 @@ fn about(page: &mut String, about: &About) -> Result<()> {
         about.rounds,
         about.core_share * 100.0,
         about.sha256_mib_us,
-    )?;
-    Ok(())
+    )
 }
 
-fn markdown(page: &mut String, sheet: &Sheet) -> Result<()> {
-    writeln!(page, "| {} |", sheet.header.join(" | "))?;
+fn pictures(results: &Results, docs: &Path) -> Result<String> {
+    let directory = docs.join("performance");
+    fs::create_dir_all(&directory)?;
+    let mut shown = Vec::new();
+    for chart in charts(results) {
+        chart.write(&directory)?;
+        shown.push(format!("![{}](performance/{})\n", chart.title, chart.file));
+    }
+    Ok(shown.join("\n"))
+}
+
+fn rows(results: &Results) -> String {
+    let sheets = tables(results).into_iter().map(|sheet| format!("**{}**\n\n{}", sheet.title, markdown(&sheet)));
+    let skipped = results.skipped.iter().map(|(row, reason)| format!("Skipped: {row}: {reason}\n"));
+    sheets.chain(skipped).collect::<Vec<_>>().join("\n")
+}
+
+fn markdown(sheet: &Sheet) -> String {
     let is_text = |(column, name): (usize, &&str)| column == 0 || *name == "looks at";
     let rules = sheet.header.iter().enumerate().map(|column| if is_text(column) { "---" } else { "--:" });
     let rules: Vec<_> = rules.collect();
-    writeln!(page, "| {} |", rules.join(" | "))?;
+    let mut text = format!("| {} |\n| {} |\n", sheet.header.join(" | "), rules.join(" | "));
     for row in &sheet.rows {
-        writeln!(page, "| {} |", row.join(" | "))?;
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "| {} |", row.join(" | "));
     }
-    Ok(())
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../../docs/performance.md");
+
+    #[test]
+    fn figures_take_the_place_of_those_before_and_of_nothing_else() {
+        let page = "a\n<!-- figures: x -->\nold\n<!-- end of figures -->\nb\n<!-- figures: y -->\nold\n<!-- end of figures -->\nc\n";
+        let new = with_figures(page, "y", "new\n").unwrap();
+        assert_eq!(new, page.replace("y -->\nold", "y -->\nnew"));
+        assert_eq!(with_figures(&new, "y", "new\n"), Some(new));
+        for broken in [
+            page.replace("figures: x", "figures: z"),
+            page.replacen(END, "", 1),
+            page.replace(END, ""),
+            page.replace("figures: y", "figures: x"),
+        ] {
+            assert_eq!(with_figures(&broken, "x", "new\n"), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_page_has_a_place_for_each() {
+        for name in ["run", "charts", "rows", "targets"] {
+            let page = with_figures(PAGE, name, "new\n").expect(name);
+            assert!(page.len() < PAGE.len() && page.contains("## How it is measured"), "{name}");
+        }
+    }
 }
