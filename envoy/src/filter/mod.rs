@@ -202,7 +202,7 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
             let step = self.not_forwarded(protection, conclusion.identity);
             return self.follow(protection, step);
         }
-        record::record(&self.host, protection, &conclusion);
+        record::record(&self.host, protection, &conclusion, self.now());
         match conclusion.outcome {
             Outcome::Forward(clearance) => forward(clearance),
             Outcome::Reply(reply) => self.answer(reply, conclusion.code.as_str()),
