@@ -16,6 +16,7 @@ mod tests;
 
 use core::mem;
 
+use crate::claim::Claim;
 use crate::code::{Fault, Rejection};
 use crate::conclusion::{Conclusion, Outcome};
 use crate::identity::Identity;
@@ -124,7 +125,7 @@ impl Callback {
         let given_back = |reservation| made(reservation).map(Settled::Release);
         match mem::replace(&mut self.0, Stage::Over) {
             Stage::Reserving(authentic, reservation) if authentic.is_too_old(now) => {
-                let refused = authentic.refuse(Rejection::TokenExpired);
+                let refused = authentic.refuse_as_expired();
                 (self.conclude(verifier, refused.into()), given_back(reservation))
             }
             Stage::Reserving(authentic, reservation) => {
@@ -204,9 +205,8 @@ impl Callback {
     pub fn body_lost(&mut self, verifier: &Verifier) -> Step {
         match mem::replace(&mut self.0, Stage::Over) {
             Stage::Body(pending) => {
-                let refused =
-                    Refused { rejection: Rejection::PayloadHashMismatch, identity: Some(pending.into_identity()) };
-                self.conclude(verifier, refused.into())
+                let reason = Claim::PayloadHash.fails(Rejection::PayloadHashMismatch);
+                self.conclude(verifier, Refused::of(pending.into_identity(), reason).into())
             }
             other => {
                 self.0 = other;

@@ -1,5 +1,6 @@
 //! From a verdict to what is done: the only file in the program that can make a [`Clearance`].
 
+use crate::claim::Claim;
 use crate::code::{Code, Fault, Rejection};
 use crate::identity::Identity;
 use crate::policy::{Mode, Policy};
@@ -17,6 +18,8 @@ pub struct Conclusion {
     pub code: Code,
     /// The claims of a token whose signature was good.
     pub identity: Option<Identity>,
+    /// The claim that decided a refusal, if one did.
+    pub claim: Option<Claim>,
     /// Forward, or reply.
     pub outcome: Outcome,
 }
@@ -33,26 +36,26 @@ pub enum Outcome {
 impl Policy {
     /// Turns a verdict into what the host does, by the policy's mode.
     pub(crate) fn conclude(&self, verdict: Verdict) -> Conclusion {
-        let (code, identity) = match verdict {
+        let (code, identity, claim) = match verdict {
             Verdict::Accept(Verified { identity }) => {
                 let outcome = Outcome::Forward(Clearance(()));
-                return Conclusion { code: Code::Accepted, identity: Some(identity), outcome };
+                return Conclusion { code: Code::Accepted, identity: Some(identity), claim: None, outcome };
             }
-            Verdict::Reject(Refused { rejection, identity }) => (Code::Rejected(rejection), identity),
-            Verdict::Fail(fault, identity) => (Code::Failed(fault), identity),
+            Verdict::Reject(Refused { rejection, identity, claim }) => (Code::Rejected(rejection), identity, claim),
+            Verdict::Fail(fault, identity) => (Code::Failed(fault), identity, None),
         };
         let outcome = match self.mode() {
             Mode::Report => Outcome::Forward(Clearance(())),
             Mode::Enforce => Outcome::Reply(self.reply(code)),
         };
-        Conclusion { code, identity, outcome }
+        Conclusion { code, identity, claim, outcome }
     }
 
     /// The conclusion where a callback was cleared and could not be forwarded as it must be: in report mode too it is
     /// refused, because its identity headers would be the caller's.
     pub(crate) fn conclude_not_forwarded(&self, identity: Option<Identity>) -> Conclusion {
         let code = Code::Failed(Fault::ProxyFailed);
-        Conclusion { code, identity, outcome: Outcome::Reply(self.reply(code)) }
+        Conclusion { code, identity, claim: None, outcome: Outcome::Reply(self.reply(code)) }
     }
 
     fn reply(&self, code: Code) -> Reply {

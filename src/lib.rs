@@ -18,11 +18,13 @@ extern crate alloc;
 
 pub mod callback;
 pub mod certificate;
+mod claim;
 pub mod code;
 mod conclusion;
 pub mod fault;
 pub mod identity;
 mod interim;
+mod lifetime;
 pub mod names;
 mod payload;
 pub mod policy;
@@ -40,6 +42,7 @@ pub mod verifier;
 
 pub use callback::{Callback, Step};
 pub use certificate::{Approved, CertificateState, Connection, Fingerprint};
+pub use claim::Claim;
 pub use code::{Code, Fault, Rejection, Severity, Status};
 pub use conclusion::{Clearance, Conclusion, Outcome};
 pub use identity::Identity;

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::claim::{Claim, Reason};
 use crate::code::Rejection;
 
 /// What is still to be found out about the body.
@@ -33,15 +34,16 @@ impl PayloadCheck {
     }
 
     /// The hash of a body that its sender knows is no secret, so an ordinary comparison serves.
-    pub(crate) fn finish(self) -> Result<(), Rejection> {
+    pub(crate) fn finish(self) -> Result<(), Reason> {
         let Some(expected) = self.expected else { return Ok(()) };
-        if self.hasher.finalize() == expected { Ok(()) } else { Err(Rejection::PayloadHashMismatch) }
+        let is_same = self.hasher.finalize() == expected;
+        if is_same { Ok(()) } else { Err(Claim::PayloadHash.fails(Rejection::PayloadHashMismatch)) }
     }
 }
 
 /// Reads a `payload_hash` claim: 64 hex digits, either case.
-pub(crate) fn parse_payload_hash(text: &str) -> Result<[u8; 32], Rejection> {
+pub(crate) fn parse_payload_hash(text: &str) -> Result<[u8; 32], Reason> {
     let mut hash = [0; 32];
-    hex::decode_to_slice(text, &mut hash).map_err(|_| Rejection::ClaimMalformed)?;
+    hex::decode_to_slice(text, &mut hash).map_err(|_| Claim::PayloadHash.malformed())?;
     Ok(hash)
 }

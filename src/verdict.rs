@@ -1,5 +1,6 @@
 //! What the checks can come to, with who sent the callback.
 
+use crate::claim::{Claim, Reason};
 use crate::code::{Fault, Rejection};
 use crate::identity::Identity;
 
@@ -10,11 +11,27 @@ pub struct Refused {
     pub rejection: Rejection,
     /// The claims of a token whose signature was good.
     pub identity: Option<Identity>,
+    /// The claim that decided, if one did.
+    pub claim: Option<Claim>,
 }
 
 impl From<Rejection> for Refused {
     fn from(rejection: Rejection) -> Self {
-        Self { rejection, identity: None }
+        Reason::from(rejection).into()
+    }
+}
+
+impl From<Reason> for Refused {
+    fn from(Reason { rejection, claim }: Reason) -> Self {
+        Self { rejection, identity: None, claim }
+    }
+}
+
+impl Refused {
+    /// A callback of this sender's.
+    pub(crate) fn of(identity: Identity, reason: impl Into<Reason>) -> Self {
+        let Reason { rejection, claim } = reason.into();
+        Self { rejection, identity: Some(identity), claim }
     }
 }
 

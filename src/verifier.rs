@@ -7,8 +7,10 @@
 //! ```
 
 use crate::certificate::Connection;
+use crate::claim::{Claim, Reason};
 use crate::code::{Fault, Rejection};
 use crate::identity::{Identity, is_plain};
+use crate::lifetime::Lifetime;
 use crate::payload::{PayloadCheck, parse_payload_hash};
 use crate::policy::{Account, PayloadHashRule, Policy};
 use crate::replay::{Key, Reservation};
@@ -63,7 +65,7 @@ impl Verifier {
         let account = self.policy.account(claims.api_key()?);
         let keys = account.map(Account::keys).unwrap_or_default();
         let signed = token::signed_by(&token, keys, self.policy.spare_keys(account))?;
-        let account = account.ok_or(Rejection::AccountUnknown)?;
+        let account = account.ok_or(Claim::ApiKey.fails(Rejection::AccountUnknown))?;
         if !signed {
             return Err(Rejection::SignatureInvalid.into());
         }
@@ -71,10 +73,8 @@ impl Verifier {
         let identity =
             Identity::new(account.api_key(), claims.application_id().ok(), claims.jti().ok(), claims.iat().ok());
         match self.check_claims(account, &claims, head.content_length, now) {
-            Ok(Terms { payload, acceptable_until, replay }) => {
-                Ok(Pending { payload, identity, acceptable_until, replay })
-            }
-            Err(rejection) => Err(Refused { rejection, identity: Some(identity) }),
+            Ok(Terms { payload, lifetime, replay }) => Ok(Pending { payload, identity, lifetime, replay }),
+            Err(reason) => Err(Refused::of(identity, reason)),
         }
     }
 
@@ -97,22 +97,22 @@ impl Verifier {
         claims: &Claims<'_>,
         content_length: Option<u64>,
         now: UnixSeconds,
-    ) -> Result<Terms, Rejection> {
+    ) -> Result<Terms, Reason> {
         let policy = &self.policy;
         if claims.iss()? != policy.issuer() {
-            return Err(Rejection::IssuerMismatch);
+            return Err(Claim::Iss.fails(Rejection::IssuerMismatch));
         }
-        let acceptable_until = self.check_times(claims, now)?;
+        let lifetime = Lifetime::of(claims, policy, now)?;
         if let Some(applications) = account.applications() {
             let application = claims.application_id()?;
             if !applications.iter().any(|allowed| allowed.as_ref() == application) {
-                return Err(Rejection::ApplicationNotAllowed);
+                return Err(Claim::ApplicationId.fails(Rejection::ApplicationNotAllowed));
             }
         }
         let expected_hash = match (policy.payload_hash(), claims.payload_hash()) {
             (PayloadHashRule::Ignored, _) => None,
             (_, Err(malformed)) => return Err(malformed),
-            (PayloadHashRule::Required, Ok(None)) => return Err(Rejection::ClaimMissing),
+            (PayloadHashRule::Required, Ok(None)) => return Err(Claim::PayloadHash.missing()),
             (PayloadHashRule::WhenPresent, Ok(None)) => None,
             (_, Ok(Some(text))) => Some(parse_payload_hash(text)?),
         };
@@ -121,7 +121,7 @@ impl Verifier {
             true => {
                 let jti = claims.jti()?;
                 if !is_plain(jti) {
-                    return Err(Rejection::ClaimMalformed);
+                    return Err(Claim::Jti.malformed());
                 }
                 // The longest that any token read now can stay acceptable, were the clock set back by as much as leeway.
                 let kept_until = now.saturating_add(policy.max_age()).saturating_add(policy.leeway());
@@ -129,36 +129,17 @@ impl Verifier {
             }
         };
         if content_length.is_some_and(|length| length > policy.max_body_size()) {
-            return Err(Rejection::BodyTooLarge);
+            return Err(Rejection::BodyTooLarge.into());
         }
         let payload = PayloadCheck::new(policy.max_body_size(), expected_hash);
-        Ok(Terms { payload, acceptable_until, replay })
-    }
-
-    /// `iat`, `exp` and `nbf` against `max_age` and `leeway` (RFC 7519 sections 4.1.4 to 4.1.6). The answer is the last
-    /// second in which the token is good.
-    fn check_times(&self, claims: &Claims<'_>, now: UnixSeconds) -> Result<UnixSeconds, Rejection> {
-        let leeway = self.policy.leeway();
-        let (iat, exp, nbf) = (claims.iat()?, claims.exp()?, claims.nbf()?);
-        let too_old = iat.saturating_add(self.policy.max_age());
-        // `exp` itself is past already; `iat` and `nbf` count with their second.
-        let last = |exp: UnixSeconds| exp.saturating_add(leeway).saturating_sub(1);
-        let acceptable_until = exp.map_or(too_old, |exp| too_old.min(last(exp)));
-        if now > acceptable_until {
-            return Err(Rejection::TokenExpired);
-        }
-        let latest = now.saturating_add(leeway);
-        if iat > latest || nbf.is_some_and(|nbf| nbf > latest) {
-            return Err(Rejection::TokenNotYetValid);
-        }
-        Ok(acceptable_until)
+        Ok(Terms { payload, lifetime, replay })
     }
 }
 
 /// What the claims leave to be checked at the end.
 struct Terms {
     payload: PayloadCheck,
-    acceptable_until: UnixSeconds,
+    lifetime: Lifetime,
     replay: Option<ReplayTerms>,
 }
 
@@ -173,7 +154,7 @@ struct ReplayTerms {
 pub struct Pending {
     payload: PayloadCheck,
     identity: Identity,
-    acceptable_until: UnixSeconds,
+    lifetime: Lifetime,
     replay: Option<ReplayTerms>,
 }
 
@@ -202,11 +183,11 @@ impl Pending {
     /// # Errors
     /// [`Rejection::PayloadHashMismatch`], [`Rejection::TokenExpired`].
     pub fn end(self, now: UnixSeconds) -> Result<Authentic, Refused> {
-        let Self { payload, identity, acceptable_until, replay } = self;
-        let authentic = Authentic { identity, acceptable_until, replay };
+        let Self { payload, identity, lifetime, replay } = self;
+        let authentic = Authentic { identity, lifetime, replay };
         match payload.finish() {
-            Err(rejection) => Err(authentic.refuse(rejection)),
-            Ok(()) if authentic.is_too_old(now) => Err(authentic.refuse(Rejection::TokenExpired)),
+            Err(reason) => Err(authentic.refuse(reason)),
+            Ok(()) if authentic.is_too_old(now) => Err(authentic.refuse_as_expired()),
             Ok(()) => Ok(authentic),
         }
     }
@@ -218,7 +199,7 @@ impl Pending {
 }
 
 fn refused(rejection: Rejection, identity: &Identity) -> Refused {
-    Refused { rejection, identity: Some(identity.clone()) }
+    Refused::of(identity.clone(), rejection)
 }
 
 /// An authentic callback: the token is good and the body is the one it was signed for. Whether it was accepted before is
@@ -226,7 +207,7 @@ fn refused(rejection: Rejection, identity: &Identity) -> Refused {
 #[derive(Debug)]
 pub struct Authentic {
     identity: Identity,
-    acceptable_until: UnixSeconds,
+    lifetime: Lifetime,
     replay: Option<ReplayTerms>,
 }
 
@@ -240,7 +221,7 @@ impl Authentic {
 
     /// Whether its token has become too old meanwhile.
     pub(crate) fn is_too_old(&self, now: UnixSeconds) -> bool {
-        now > self.acceptable_until
+        self.lifetime.is_over(now)
     }
 
     /// The verdict on a callback whose reservation, if the policy asks for one, was made. Without it the store counts as
@@ -260,8 +241,13 @@ impl Authentic {
         self.identity
     }
 
-    pub(crate) fn refuse(self, rejection: Rejection) -> Refused {
-        Refused { rejection, identity: Some(self.identity) }
+    pub(crate) fn refuse(self, reason: impl Into<Reason>) -> Refused {
+        Refused::of(self.identity, reason)
+    }
+
+    pub(crate) fn refuse_as_expired(self) -> Refused {
+        let reason = self.lifetime.expired();
+        self.refuse(reason)
     }
 
     pub(crate) fn fail(self, fault: Fault) -> Verdict {

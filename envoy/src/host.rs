@@ -22,6 +22,8 @@ pub enum Part {
 pub enum Attribute {
     /// `source.address`: `ip:port`, an IPv6 address in brackets, as Envoy trusts it.
     SourceAddress,
+    /// `request.url_path`: the path, without its query.
+    Path,
     /// `connection.sha256_peer_certificate_digest`: 64 hex digits, where a certificate was shown, and only there.
     PeerDigest,
     /// `connection.subject_peer_certificate`, as RFC 2253 writes it.

@@ -7,6 +7,7 @@ use ngx::core::Status;
 use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_WARN};
 use ngx::http::HTTPStatus;
 use secure_callbacks::names::IDENTITY_HEADERS;
+use secure_callbacks::record::Circumstances;
 use secure_callbacks::reply::{CONTENT_TYPE, RETRY_AFTER};
 use secure_callbacks::{
     Code, Conclusion, Fault, Identity, Outcome, Reply, RequestHead, Severity, Step as CallbackStep, TokenField,
@@ -188,14 +189,17 @@ fn conclude(request: Request<'_>, context: &Context, conclusion: Conclusion) {
         Severity::Warning => Some(NGX_LOG_WARN),
         Severity::Error => Some(NGX_LOG_ERR),
     };
-    if let Some(level) = level.filter(|level| request.logs(*level))
-        && let Some(line) = conclusion.log_line(policy.name(), request.source())
-    {
-        request.log(level, format_args!("{line}"));
+    if let Some(level) = level.filter(|level| request.logs(*level)) {
+        let (source, path, subject) = (request.source(), request.path(), request.client_subject().as_bytes());
+        if let Some(line) =
+            conclusion.log_line(Circumstances { policy: policy.name(), source, path, subject, now: now() })
+        {
+            request.log(level, format_args!("{line}"));
+        }
     }
     // Last: a fault before it is counted as one, and only as that.
     policy.count(conclusion.code);
-    let Conclusion { code, identity, outcome } = conclusion;
+    let Conclusion { code, identity, outcome, .. } = conclusion;
     let next = match outcome {
         // In report mode the verdict changes nothing, not even what `satisfy any` asks of others.
         Outcome::Forward(clearance) => Next::Pass(Passage::by(clearance, code == Code::Accepted && policy.enforces())),

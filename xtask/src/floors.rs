@@ -14,10 +14,10 @@ const CRATES: [&str; 4] = ["src", "envoy/src", "envoy/wasm/src", "nginx/src"];
 
 /// The rooms of the core, the lowest floor first. A room imports from its own floor and from those below.
 const CORE: [&[&str]; 6] = [
-    &["time", "code", "secret", "names", "fault"],
+    &["time", "code", "claim", "secret", "names", "fault"],
     &["problem", "payload", "token", "replay"],
     &["source", "certificate", "identity", "reply"],
-    &["policy", "verdict", "settlement", "interim"],
+    &["policy", "lifetime", "verdict", "settlement", "interim"],
     &["verifier", "conclusion", "record"],
     &["callback"],
 ];

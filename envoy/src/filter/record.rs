@@ -2,14 +2,16 @@
 
 use log::Level;
 use secure_callbacks::names::AccessLogValue;
-use secure_callbacks::{Conclusion, Severity};
+use secure_callbacks::record::Circumstances;
+use secure_callbacks::{Conclusion, Severity, UnixSeconds};
 
 use super::connection::address;
-use crate::host::Host;
+use crate::certificates;
+use crate::host::{Attribute, Host};
 use crate::protection::Protection;
 
-/// Records a verdict, once.
-pub(super) fn record<H: Host>(host: &H, protection: &Protection<H>, conclusion: &Conclusion) {
+/// Records a verdict that falls now, once.
+pub(super) fn record<H: Host>(host: &H, protection: &Protection<H>, conclusion: &Conclusion, now: UnixSeconds) {
     host.count(protection.metrics(), conclusion.code);
     for value in AccessLogValue::ALL {
         if let Some(text) = value.of(conclusion.code, conclusion.identity.as_ref()) {
@@ -22,8 +24,11 @@ pub(super) fn record<H: Host>(host: &H, protection: &Protection<H>, conclusion: 
         Severity::Error => Level::Error,
     };
     if log::log_enabled!(level) {
-        let source = address(host);
-        if let Some(line) = conclusion.log_line(protection.verifier().policy().name(), &source) {
+        let (source, path) = (address(host), host.attribute(Attribute::Path).unwrap_or_default());
+        let subject = if conclusion.tells_subject() { certificates::subject(host) } else { None }.unwrap_or_default();
+        let policy = protection.verifier().policy().name();
+        let request = Circumstances { policy, source: &source, path: &path, subject: &subject, now };
+        if let Some(line) = conclusion.log_line(request) {
             log::log!(level, "{line}");
         }
     }

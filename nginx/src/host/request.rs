@@ -89,6 +89,15 @@ impl<'r> Request<'r> {
         address.to_str().unwrap_or_default()
     }
 
+    /// The path, decoded, without its query.
+    pub(crate) fn path(self) -> &'r [u8] {
+        // SAFETY: the request is valid, and so is its path, which lives as long.
+        unsafe {
+            let path = (*self.as_ptr()).uri;
+            if path.data.is_null() { &[] } else { NgxStr::from_ngx_str(path).as_bytes() }
+        }
+    }
+
     /// The length that the head announces.
     pub(crate) fn content_length(self) -> Option<u64> {
         // SAFETY: the request is valid; without a length it is -1.

@@ -21,6 +21,7 @@ mod envoy_own_answers;
 mod envoy_unfinished;
 mod envoy_upgrade;
 mod headless;
+mod log_lines;
 mod nginx;
 mod nginx_dav;
 mod nginx_error_log;
@@ -28,6 +29,7 @@ mod nginx_names;
 mod nginx_redirects;
 mod secrecy;
 mod slips;
+mod warnings;
 
 use libtest_mimic::{Arguments, Trial};
 use secure_callbacks_harness::proxy;
@@ -52,6 +54,8 @@ fn main() {
         slips::add(&stage, &mut tests);
         around::add(&stage, &mut tests);
         core_dumps::add(&stage, &mut tests);
+        log_lines::add(&stage, &mut tests);
+        warnings::add(&stage, &mut tests);
         match kind {
             ProxyKind::Envoy => {
                 envoy::add(&stage, &mut tests);
