@@ -1,5 +1,5 @@
 //! A Debian of its own in a folder: the same network, but its own files and processes, all gone when it is dropped.
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -7,8 +7,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use crate::{as_root, remove, run};
 use secure_callbacks_harness::tools;
 
-/// Debian with its nginx and nothing else, kept for the next time.
-const KEPT: &str = "clean-root/bookworm-nginx.tar";
+/// Debian with its nginx and nothing else, kept for the next time: a path under `target`.
+fn kept() -> Result<String> {
+    Ok(format!("clean-root/{}-nginx.tar", debian()?))
+}
+
+fn debian() -> Result<&'static str> {
+    secure_callbacks_proxies::debian().map_err(Error::msg)
+}
 
 /// The line that ends what a command printed; its status follows.
 const END: &str = "-- the command ended with ";
@@ -24,7 +30,7 @@ pub struct Machine {
 impl Machine {
     /// A new one, as fresh from the installer, and nginx not running.
     pub fn new() -> Result<Self> {
-        let kept = tools::target().join(KEPT);
+        let kept = tools::target().join(kept()?);
         if !kept.exists() {
             make(&kept)?;
         }
@@ -113,7 +119,8 @@ pub fn missing() -> Option<String> {
     if !works("true", &[]) {
         return Some("neither root nor sudo without a password".into());
     }
-    if !tools::target().join(KEPT).exists() && !works("sh", &["-c", "command -v debootstrap"]) {
+    let is_kept = kept().is_ok_and(|kept| tools::target().join(kept).exists());
+    if !is_kept && !works("sh", &["-c", "command -v debootstrap"]) {
         return Some("no debootstrap".into());
     }
     (!works("unshare", &["--mount", "--pid", "--fork", "true"])).then(|| "no namespaces here (unshare)".into())
@@ -121,11 +128,11 @@ pub fn missing() -> Option<String> {
 
 /// Installs Debian from its archive: about a minute, once.
 fn make(kept: &Path) -> Result<()> {
-    println!("a clean Debian is made with debootstrap (about a minute; kept in target/{KEPT})");
+    println!("a clean Debian is made with debootstrap (about a minute; kept in {})", kept.display());
     let root = kept.with_extension("new");
     remove(&root)?;
     std::fs::create_dir_all(&root)?;
-    run(as_root("debootstrap").args(["--variant=minbase", "--include=nginx", "bookworm"]).arg(&root))?;
+    run(as_root("debootstrap").args(["--variant=minbase", "--include=nginx", debian()?]).arg(&root))?;
     let archive = kept.with_extension("tar.new");
     let leave_out = ["--exclude=./var/cache/apt/*", "--exclude=./proc/*", "--exclude=./sys/*"];
     run(as_root("tar").arg("-C").arg(&root).args(leave_out).arg("-cf").arg(&archive).arg("."))?;

@@ -14,7 +14,7 @@ pub const VARIABLE: &str = "SECURE_CALLBACKS_PROXY";
 const TEXT: &str = include_str!("../../../proxies.toml");
 
 /// One version of one proxy.
-#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
     /// Whose version it is.
@@ -33,7 +33,7 @@ pub struct Proxy {
 }
 
 /// A proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Product {
     /// Envoy.
@@ -43,7 +43,7 @@ pub enum Product {
 }
 
 /// A way of getting a proxy.
-#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", untagged, expecting = "no source of this form: the head of the file lists them")]
 pub enum Source {
     /// The machine's own package.
@@ -81,7 +81,7 @@ impl Source {
 }
 
 /// What of ours runs in a proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Artifact {
     /// The proxy-wasm filter: one for every Envoy.
@@ -100,7 +100,7 @@ impl Artifact {
 }
 
 /// A way of packing the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Package {
     /// As Debian packs the modules of its nginx.
     #[serde(rename = "debian")]

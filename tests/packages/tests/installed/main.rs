@@ -14,18 +14,25 @@ mod site;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
+use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::{proxy, tools};
 use secure_callbacks_packages::machine;
+use secure_callbacks_proxies::Package;
 
-type Test = fn() -> Result<()>;
+type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 
 fn main() {
     let mut arguments = Arguments::from_args();
     // Each unpacks a whole system.
     arguments.test_threads.get_or_insert(1);
     let missing = machine::missing().filter(|_| tools::skipping_is_allowed());
-    let tests: [(&str, Test); 2] =
-        [("debian", debian::life_of_the_package), ("nginx_org", nginx_org::life_of_the_package)];
+    let tests = ProxyKind::all().into_iter().filter_map(|kind| {
+        let test: Test = match kind.proxy().package? {
+            Package::Debian => Box::new(debian::life_of_the_package),
+            Package::NginxOrg => Box::new(move || nginx_org::life_of_the_package(kind)),
+        };
+        Some((kind.name(), test))
+    });
     let trials = tests.map(|(name, test)| {
         let name = format!("packages::{name}");
         match &missing {
@@ -33,7 +40,7 @@ fn main() {
             None => Trial::test(name, move || test().map_err(|error| format!("{error:#}").into())),
         }
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.into());
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
     proxy::finish(conclusion.has_failed());
     conclusion.exit_if_failed();
 }
