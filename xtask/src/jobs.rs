@@ -75,14 +75,10 @@ impl Progress {
         progress.said = Some(Instant::now());
         progress.turn += 1;
         let words = progress.running.iter().map(|(log, start)| {
-            format!(
-                "{} s, {} lines in {}",
-                start.elapsed().as_secs(),
-                sh::read_lossy(log).lines().count(),
-                sh::short(log)
-            )
+            let lines = sh::read_lossy(log).lines().count();
+            format!("{} {} s, {lines} lines", log.file_name().unwrap_or_default().display(), start.elapsed().as_secs())
         });
-        let words = words.collect::<Vec<_>>().join("; ");
+        let words = format!("target/logs: {}", words.collect::<Vec<_>>().join("; "));
         if terminal {
             let sign = ["|", "/", "-", "\\"].get(progress.turn % 4).copied().unwrap_or("|");
             print!("\r\x1b[K      {sign} {words}");
