@@ -28,7 +28,8 @@ pub(crate) enum Build {
     NginxModule(&'static Proxy),
 }
 
-/// Gets what these need and builds them side by side, `others` among them, which need no part that those share.
+/// Gets what these need and builds them side by side. `others` are done at the same time, once the system's packages are
+/// there.
 pub(crate) fn together<'a>(builds: &[Build], others: Vec<Job<'a>>) -> Result<()> {
     let shared = [Part::Wasm, Part::Packages].into_iter();
     let shared: Vec<_> = shared.filter(|part| builds.iter().any(|build| build.needs().contains(part))).collect();

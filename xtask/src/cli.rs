@@ -65,7 +65,8 @@ run it names as skipped, with the reason. Where a proxy cannot be had on this ma
 what needs it from failed into skipped.
 
   --only STEP    this step alone; may be repeated
-  --proxy PROXY  in the steps `envoys` and `nginxes` this proxy alone, by its name in proxies.toml; may be repeated
+  --proxy PROXY  in the steps `envoys` and `nginxes` this proxy alone, and those steps alone if --only names no others;
+                 may be repeated
   --docker       the containers alone: the same as --only docker
 
 Steps: {steps}
@@ -156,7 +157,7 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
             }
             ("test", Long("docker")) => steps.push(Step::Docker),
             ("test", Long("only")) => steps.push(step(&line.value()?.to_string_lossy())?),
-            ("test", Long("proxy")) => chosen.push(proxies::named(&line.value()?.to_string_lossy())?),
+            ("test", Long("proxy")) => chosen.push(further(&line.value()?.to_string_lossy())?),
             ("build" | "demo", Value(word)) => words.push(word.to_string_lossy().into_owned()),
             (_, other) => return Err(other.unexpected()),
         }
@@ -164,7 +165,9 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
     let has = |flag: &str| flags.iter().any(|given| given == flag);
     Ok(match about.name {
         "demo" => demo(has("docker"), has("keep"), words)?,
-        "test" => Command::Test(if steps.is_empty() { Step::ALL.into() } else { steps }, chosen),
+        "test" if steps.is_empty() && !chosen.is_empty() => Command::Test(vec![Step::Envoys, Step::Nginxes], chosen),
+        "test" if steps.is_empty() => Command::Test(Step::ALL.into(), chosen),
+        "test" => Command::Test(steps, chosen),
         "build" => build(&words)?,
         "package" => Command::Package { twice: has("twice") },
         "instructions" => Command::Instructions,
@@ -206,6 +209,13 @@ fn build(words: &[String]) -> Result<Command, Error> {
 fn step(name: &str) -> Result<Step, Error> {
     let step = Step::ALL.into_iter().find(|step| step.name() == name);
     step.ok_or_else(|| format!("there is no step `{name}`").into())
+}
+
+fn further(name: &str) -> Result<&'static Proxy, Error> {
+    match proxies::named(name)? {
+        proxy if proxy.suites.is_some() => Ok(proxy),
+        _ => Err(format!("{name} takes every suite: it runs in every step, not in one of its own").into()),
+    }
 }
 
 /// All commands, a line each.
@@ -256,6 +266,7 @@ mod tests {
             ("tset", "there is no command `tset`", "cargo xtask COMMAND"),
             ("test --only proxy", "there is no step `proxy`", "Steps: fmt, "),
             ("test --proxy nginx-1.0", "has no `nginx-1.0`, but envoy-", "--proxy PROXY"),
+            ("test --proxy nginx-1.22.1", "takes every suite", "--proxy PROXY"),
             ("demo --kepp", "invalid option '--kepp'", "--keep"),
             ("demo send telephone", "`send` takes one of session", "cargo xtask demo send"),
             ("build apache", "`apache` can't be built", "cargo xtask build"),

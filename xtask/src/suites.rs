@@ -97,8 +97,9 @@ impl Step {
             Self::Envoys => of_proxies(Product::Envoy),
             Self::Nginxes => of_proxies(Product::Nginx),
             Self::Packages | Self::Operations | Self::Proxies => {
-                let whole = proxies::all().iter().filter(|proxy| proxy.suites.is_none());
-                whole.flat_map(needs_of).chain([Part::TestPackages]).collect()
+                let here =
+                    |proxy: &&Proxy| proxy.suites.is_none() || (self == Self::Packages && proxy.package.is_some());
+                proxies::all().iter().filter(here).flat_map(needs_of).chain([Part::TestPackages]).collect()
             }
         }
     }

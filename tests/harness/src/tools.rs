@@ -53,6 +53,11 @@ impl ProxyKind {
         all.map(kind).collect()
     }
 
+    /// Every nginx that the module is packed for.
+    pub fn packed() -> impl Iterator<Item = Self> {
+        VERSIONS.iter().filter(|version| version.proxy.package.is_some()).map(Self::Nginx)
+    }
+
     /// The nginx of the system's packages.
     #[must_use]
     pub fn system_nginx() -> Self {

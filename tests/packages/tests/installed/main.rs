@@ -26,7 +26,7 @@ fn main() {
     // Each unpacks a whole system.
     arguments.test_threads.get_or_insert(1);
     let missing = machine::missing().filter(|_| tools::skipping_is_allowed());
-    let tests = ProxyKind::all().into_iter().filter_map(|kind| {
+    let tests = ProxyKind::packed().filter_map(|kind| {
         let test: Test = match kind.proxy().package? {
             Package::Debian => Box::new(debian::life_of_the_package),
             Package::NginxOrg => Box::new(move || nginx_org::life_of_the_package(kind)),
