@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::build;
-use crate::nginx::Nginx;
+use secure_callbacks_proxies as proxies;
+
+use crate::build::{self, Build};
 use crate::setup::{self, Part, WASM_TARGET};
 use crate::sh::{self, Cmd, Result};
 
@@ -27,7 +28,8 @@ const PYTHON_PACKAGES: [&str; 4] = ["PyJWT==2.15.1", "uvicorn==0.54.0", "uvloop=
 
 /// Sets up, builds and runs.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    setup::require(&[Part::Wasm, Part::Packages, Part::Envoy, Part::SystemNginx])?;
+    let envoy = Part::Proxy(proxies::envoy()?);
+    build::together(&Build::shown(), vec![Box::new(move || setup::require(&[envoy]))])?;
     // Rows that need these are named as skipped without them.
     for (title, there, get) in [
         ("Debian's Lua and njs modules for nginx", modules().join(STAMP), unpack_modules as fn() -> Result<()>),
@@ -45,8 +47,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
             Err(problem) => println!("      not to be had, its rows will be skipped: {problem}"),
         }
     }
-    build::envoy()?;
-    build::nginx(&Nginx::system()?)?;
     build_filters()?;
     Cmd::cargo(["run", "--quiet", "--release", "-p", "secure-callbacks-bench", "--"]).args(arguments).shown()
 }

@@ -1,9 +1,12 @@
-//! The two artifacts, into `target/dist`, from where tests, the demo and the examples take them.
+//! The artifacts, into `target/dist`, from where tests, the demo and the examples take them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy};
+
+use crate::jobs::{self, Job};
 use crate::nginx::Nginx;
 use crate::setup::{self, Part, WASM_TARGET};
 use crate::sh::{self, Cmd, Result};
@@ -16,88 +19,124 @@ use crate::wasm;
 const WASM_FLAGS: [&str; 6] =
     ["-C", "target-feature=+simd128", "-C", "llvm-args=-inline-threshold=100", "-C", "strip=symbols"];
 
-/// What can be built.
+/// An artifact to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Artifact {
-    /// The proxy-wasm filter.
-    Envoy,
-    /// The dynamic module, once for each version of nginx.
-    Nginx,
+pub(crate) enum Build {
+    /// The proxy-wasm filter, one for every Envoy: `target/dist/secure_callbacks.wasm`.
+    Filter,
+    /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`.
+    NginxModule(&'static Proxy),
 }
 
-/// Gets what the artifacts need and builds them.
-pub(crate) fn set_up_and_build(artifacts: &[Artifact]) -> Result<()> {
-    let needed = Part::ALL.into_iter().filter(|part| match part {
-        Part::Wasm => artifacts.contains(&Artifact::Envoy),
-        Part::Packages | Part::SystemNginx | Part::BuiltNginx | Part::SuitePackages | Part::SuiteNginx => {
-            artifacts.contains(&Artifact::Nginx)
-        }
-        // A build needs no proxy to run.
-        Part::Envoy | Part::OlderEnvoys => false,
-    });
-    setup::require(&needed.collect::<Vec<_>>())?;
-    artifacts.iter().try_for_each(|artifact| artifact.build())
+/// Gets what these need and builds them side by side. `others` are done at the same time, once the system's packages are
+/// there.
+pub(crate) fn together<'a>(builds: &[Build], others: Vec<Job<'a>>) -> Result<()> {
+    let shared = [Part::Wasm, Part::Packages].into_iter();
+    let shared: Vec<_> = shared.filter(|part| builds.iter().any(|build| build.needs().contains(part))).collect();
+    setup::require(&shared)?;
+    let mut all: Vec<Job<'a>> = others;
+    for build in builds.iter().copied() {
+        let own: Vec<_> = build.needs().into_iter().filter(|part| !shared.contains(part)).collect();
+        all.push(Box::new(move || {
+            setup::require(&own)?;
+            // What is out of reach was told so and is left out.
+            if own.iter().all(|part| part.is_there()) { build.run() } else { Ok(()) }
+        }));
+    }
+    jobs::together(all)
 }
 
-impl Artifact {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Envoy, Self::Nginx];
+impl Build {
+    /// Every artifact that this proxy takes.
+    pub(crate) fn of(proxy: &'static Proxy) -> impl Iterator<Item = Self> {
+        proxy.artifacts.iter().map(move |artifact| match artifact {
+            Artifact::Filter => Self::Filter,
+            Artifact::NginxModule => Self::NginxModule(proxy),
+        })
+    }
 
-    /// Builds it, where what it needs is there.
-    pub(crate) fn build(self) -> Result<()> {
-        match self {
-            Self::Envoy => envoy(),
-            Self::Nginx => {
-                nginx(&Nginx::system()?)?;
-                nginx(&Nginx::built())?;
-                // Where its suite is out of reach there is none.
-                Nginx::of_suite().map_or(Ok(()), |newest| nginx(&newest))
+    /// Every artifact that there is, each once.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut builds = Vec::new();
+        for build in proxies::all().iter().flat_map(Self::of) {
+            if !builds.contains(&build) {
+                builds.push(build);
             }
         }
+        builds
     }
-}
 
-/// The filter: `target/dist/secure_callbacks.wasm`.
-pub(crate) fn envoy() -> Result<()> {
-    envoy_into(&sh::cargo_target(), &dist())
-}
+    /// One of each sort, for the proxies that the demo shows.
+    pub(crate) fn shown() -> Vec<Self> {
+        let proxies = proxies::envoy().into_iter().chain(proxies::system_nginx());
+        proxies.flat_map(Self::of).collect()
+    }
 
-/// The filter, compiled in the directory `target` and put into `dist`.
-pub(crate) fn envoy_into(target: &Path, dist: &Path) -> Result<()> {
-    let start = Instant::now();
-    wasm_cargo("build").arg("--release").arg("--target-dir").arg(target).portable(target, &WASM_FLAGS).shown()?;
-    let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy_wasm.wasm");
-    let module = fs::read(&made).map_err(|error| format!("cannot read {}: {error}", made.display()))?;
-    place(&wasm::finish(&module)?, &dist.join("secure_callbacks.wasm"), start)
-}
+    /// What it runs in.
+    pub(crate) fn product(self) -> Product {
+        match self {
+            Self::Filter => Product::Envoy,
+            Self::NginxModule(_) => Product::Nginx,
+        }
+    }
 
-/// A cargo command on the filter.
-pub(crate) fn wasm_cargo(command: &str) -> Cmd {
-    Cmd::cargo([command, "-p", "secure-callbacks-envoy-wasm", "--target", WASM_TARGET])
-}
+    /// What it is called in the run of tests.
+    pub(crate) fn title(self) -> String {
+        match self {
+            Self::Filter => "the filter".into(),
+            Self::NginxModule(proxy) => format!("the module for {proxy}"),
+        }
+    }
 
-/// The module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`.
-pub(crate) fn nginx(nginx: &Nginx) -> Result<()> {
-    nginx_into(nginx, &sh::cargo_target(), &dist())
-}
+    /// What has to be there. A build needs no Envoy to run.
+    pub(crate) fn needs(self) -> Vec<Part> {
+        match self {
+            Self::Filter => vec![Part::Wasm],
+            Self::NginxModule(proxy) => vec![Part::Packages, Part::Proxy(proxy)],
+        }
+    }
 
-/// The module, compiled in a directory of its own under `target` and put into `dist`.
-pub(crate) fn nginx_into(nginx: &Nginx, target: &Path, dist: &Path) -> Result<()> {
-    let start = Instant::now();
-    nginx_cargo_in(nginx, "build", target).shown()?;
-    let made = nginx_target(nginx, target).join("release/libsecure_callbacks_nginx.so");
-    let directory = dist.join(format!("nginx-{}", nginx.version));
-    let module = fs::read(&made).map_err(|error| format!("cannot read {}: {error}", made.display()))?;
-    place(&module, &directory.join("ngx_http_secure_callbacks_module.so"), start)
+    /// Builds it, where what it needs is there.
+    pub(crate) fn run(self) -> Result<()> {
+        self.run_into(&sh::cargo_target(), &dist())
+    }
+
+    /// Builds it in the directory `target` and puts it into `dist`.
+    pub(crate) fn run_into(self, target: &Path, dist: &Path) -> Result<()> {
+        let start = Instant::now();
+        let module = match self {
+            Self::Filter => {
+                Cmd::cargo(["build", "-p", "secure-callbacks-envoy-wasm", "--release", "--target", WASM_TARGET])
+                    .arg("--target-dir")
+                    .arg(target)
+                    .portable(target, &WASM_FLAGS)
+                    .logged("build-filter")?;
+                let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy_wasm.wasm");
+                wasm::finish(&read(&made)?)?
+            }
+            Self::NginxModule(proxy) => {
+                let nginx = Nginx::of(proxy)?;
+                nginx_cargo(&nginx, "build", target).logged(&format!("build-nginx-{}", nginx.version))?;
+                read(&nginx_target(&nginx, target).join("release/libsecure_callbacks_nginx.so"))?
+            }
+        };
+        place(&module, &dist.join(self.file()?), start)
+    }
+
+    /// Its file in `target/dist`.
+    pub(crate) fn file(self) -> Result<PathBuf> {
+        Ok(match self {
+            Self::Filter => "secure_callbacks.wasm".into(),
+            Self::NginxModule(proxy) => {
+                Path::new(&format!("nginx-{}", Nginx::of(proxy)?.version)).join("ngx_http_secure_callbacks_module.so")
+            }
+        })
+    }
 }
 
 /// A cargo command on the module. Each version of nginx has a target directory of its own, because the bindings differ;
 /// checks share it and its profile with builds, so that the bindings are made once.
-pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str) -> Cmd {
-    nginx_cargo_in(nginx, command, &sh::cargo_target())
-}
-
-fn nginx_cargo_in(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
+pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
     let target = nginx_target(nginx, target);
     let cargo = Cmd::cargo([command, "--release", "-p", "secure-callbacks-nginx", "--target-dir"]);
     let cargo = cargo.arg(&target).portable(&target, &[]);
@@ -106,6 +145,10 @@ fn nginx_cargo_in(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
 
 fn nginx_target(nginx: &Nginx, target: &Path) -> PathBuf {
     target.join(format!("nginx-{}", nginx.version))
+}
+
+fn read(made: &Path) -> Result<Vec<u8>> {
+    fs::read(made).map_err(|error| format!("cannot read {}: {error}", made.display()))
 }
 
 /// Where the artifacts are.
@@ -123,7 +166,7 @@ fn place(module: &[u8], artifact: &Path, start: Instant) -> Result<()> {
     let aside = artifact.with_extension("new");
     fs::write(&aside, module).map_err(problem)?;
     fs::rename(&aside, artifact).map_err(problem)?;
-    println!("{}: {} KiB, {:.1} s", sh::short(artifact), module.len().div_ceil(1024), start.elapsed().as_secs_f32());
-    sh::flush();
+    let (size, time) = (module.len().div_ceil(1024), start.elapsed().as_secs_f32());
+    jobs::say(&format!("{}: {size} KiB, {time:.1} s", sh::short(artifact)));
     Ok(())
 }

@@ -3,15 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::build::Artifact;
+use secure_callbacks_proxies as proxies;
+
+use crate::build::{self, Build};
 use crate::setup::{self, Part};
 use crate::sh::{self, Cmd, Result};
-
-/// The version of nginx in the images' Debian, which is the one that the module has to be built for.
-const IMAGE_NGINX: &str = "1.22.1";
-
-/// What the images need: `SystemNginx` makes the module, `Envoy` the program.
-const NEEDED: [Part; 4] = [Part::Wasm, Part::Packages, Part::Envoy, Part::SystemNginx];
 
 /// How many of the things found wrong are told again at the end.
 const SHOWN_WRONG: usize = 13;
@@ -32,11 +28,25 @@ pub(crate) fn missing() -> Option<String> {
     Some("there is no Compose here: neither `docker compose` nor `docker-compose`".into())
 }
 
+/// What the images need.
+pub(crate) fn needs() -> Vec<Part> {
+    let envoy = proxies::envoy().into_iter().map(Part::Proxy);
+    [Part::Packages].into_iter().chain(envoy).chain(Build::shown().into_iter().flat_map(Build::needs)).collect()
+}
+
 /// Gets and builds all that the images hold, into `target/docker`, one folder for each image.
 pub(crate) fn set_up_and_stage() -> Result<()> {
-    setup::require(&NEEDED)?;
-    Artifact::ALL.into_iter().try_for_each(Artifact::build)?;
+    let envoy = Part::Proxy(proxies::envoy()?);
+    build::together(&Build::shown(), vec![Box::new(move || setup::require(&[envoy]))])?;
     stage()
+}
+
+/// The demo, over mutual TLS.
+pub(crate) fn demo(arguments: &[String]) -> Result<()> {
+    missing().map_or(Ok(()), Err)?;
+    set_up_and_stage()?;
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    run(&[["demo"].as_slice(), &arguments].concat())
 }
 
 /// Fills `target/docker` from what is built already.
@@ -45,11 +55,14 @@ pub(crate) fn stage() -> Result<()> {
     Cmd::cargo(["build", "--profile", profile, "-p", "secure-callbacks-containers", "--bins"]).shown()?;
     let made = sh::cargo_target().join(profile);
     let dist = sh::target().join("dist");
-    let module = dist.join(format!("nginx-{IMAGE_NGINX}/ngx_http_secure_callbacks_module.so"));
+    let nginx = proxies::system_nginx()?;
+    let module = dist.join(nginx.name()).join("ngx_http_secure_callbacks_module.so");
     if !module.is_file() {
+        let debian = proxies::debian()?;
         return Err(format!(
-            "the images are Debian 12's, whose nginx is {IMAGE_NGINX}: `cargo xtask build nginx` has to run where that is \
-             the system's nginx"
+            "the images are of Debian's {debian}, whose nginx is {}: `cargo xtask build nginx` has to run where that is \
+             the system's nginx",
+            nginx.version
         ));
     }
     for (image, file) in [
@@ -82,7 +95,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
 
 /// The Envoy inside the Python package: `bin/envoy` is only a script that starts it.
 fn envoy_program() -> Result<PathBuf> {
-    let libraries = sh::target().join("tools/envoy/lib");
+    let libraries = proxies::envoy()?.home(&sh::target()).join("lib");
     let entries = fs::read_dir(&libraries).into_iter().flatten().flatten();
     let mut programs = entries.map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"));
     programs

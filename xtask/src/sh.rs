@@ -7,14 +7,14 @@ use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, str};
+
+use crate::jobs::Progress;
 
 /// What went wrong, in words for the person at the terminal.
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
-/// How often a step that writes to a log says that it is alive, where there is no terminal to redraw.
-const STILL_RUNNING: Duration = Duration::from_secs(20);
 /// How much of a log is shown when its step failed.
 const LOG_TAIL: usize = 30;
 
@@ -160,17 +160,16 @@ impl Cmd {
         let copy = file.try_clone().map_err(|error| format!("cannot write {}: {error}", log.display()))?;
         self.command.stdin(Stdio::null()).stdout(file).stderr(copy);
         let mut child = self.command.spawn().map_err(|error| self.not_started(&error))?;
-        let start = Instant::now();
-        let mut progress = Progress::new(&log);
+        let shown = Progress::begin(&log);
         let status = loop {
             match child.try_wait() {
-                Ok(None) => progress.tick(start.elapsed()),
+                Ok(None) => Progress::tick(),
                 Ok(Some(status)) => break Ok(status),
                 Err(error) => break Err(error),
             }
             sleep(Duration::from_millis(100));
         };
-        progress.end();
+        drop(shown);
         self.judge(status)
             .map_err(|problem| format!("{problem}\nThe end of {}:\n{}", short(&log), tail(&read_lossy(&log), LOG_TAIL)))
     }
@@ -196,45 +195,6 @@ impl Cmd {
     }
 }
 
-/// The line under a step whose output goes to a log.
-struct Progress<'a> {
-    log: &'a Path,
-    terminal: bool,
-    said: Duration,
-    turn: usize,
-}
-
-impl<'a> Progress<'a> {
-    fn new(log: &'a Path) -> Self {
-        Self { log, terminal: std::io::stdout().is_terminal(), said: Duration::ZERO, turn: 0 }
-    }
-
-    fn tick(&mut self, elapsed: Duration) {
-        let wait = if self.terminal { Duration::from_millis(250) } else { STILL_RUNNING };
-        if elapsed < self.said + wait {
-            return;
-        }
-        self.said = elapsed;
-        self.turn += 1;
-        let lines = read_lossy(self.log).lines().count();
-        let words = format!("{} s, {lines} lines in {}", elapsed.as_secs(), short(self.log));
-        if self.terminal {
-            let sign = ["|", "/", "-", "\\"].get(self.turn % 4).copied().unwrap_or("|");
-            print!("\r\x1b[K      {sign} {words}");
-        } else {
-            println!("      … {words}");
-        }
-        flush();
-    }
-
-    fn end(&self) {
-        if self.terminal {
-            print!("\r\x1b[K");
-            flush();
-        }
-    }
-}
-
 /// Output of ours and of the programs we start must come in the order it happened, also into a pipe.
 pub(crate) fn flush() {
     // A closed standard output is found out by the next print.
@@ -255,7 +215,8 @@ fn open_log(log: &Path) -> std::io::Result<File> {
     File::create(log)
 }
 
-fn read_lossy(file: &Path) -> String {
+/// A file, or nothing.
+pub(crate) fn read_lossy(file: &Path) -> String {
     String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
 }
 

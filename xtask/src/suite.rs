@@ -1,110 +1,178 @@
-//! The nginx of another suite of Debian's, newer than the system's: its program, its headers and its libraries, unpacked
-//! into `target/tools` and run by the loader of that suite. Nothing of it is installed, and its version is whatever the
-//! suite has now.
+//! The nginx of another suite of Debian's than the system's: its program, its headers and its libraries, unpacked into
+//! `target/tools` and run by the loader of that suite. Nothing of it is installed, and its version is whatever the suite
+//! has now.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+
+use secure_callbacks_proxies::Proxy;
 
 use crate::nginx::{self, SYSTEM_SOURCE};
 use crate::sh::{self, Cmd, Result};
 
-/// Names another suite than [`NEWEST`].
-const VARIABLE: &str = "SECURE_CALLBACKS_SUITE";
-
-/// The suite that gets each release of nginx first.
-const NEWEST: &str = "unstable";
-
-/// Tells the harness to run this nginx instead of the newer of its two.
-pub(crate) const HARNESS_VARIABLE: &str = "SECURE_CALLBACKS_NGINX";
-
 /// What Debian signs its suites with: whichever of the machine's sources is a mirror of Debian's passes, and no other.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// The suite that is asked.
-pub(crate) fn name() -> String {
-    env::var(VARIABLE).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| NEWEST.into())
+/// A suite of Debian's.
+pub(crate) struct Suite<'a> {
+    /// Such as `unstable`.
+    name: &'a str,
+    /// Where its nginx is unpacked; headers and what is configured from them are in directories beside it.
+    home: PathBuf,
+    /// The program: a script that starts it by its own loader.
+    program: PathBuf,
 }
 
-/// Where it is unpacked; headers and what is configured from them are in directories beside it.
-pub(crate) fn home() -> PathBuf {
-    sh::target().join(format!("tools/nginx-{}", name()))
-}
-
-/// The program: a script that starts it by its own loader.
-pub(crate) fn program() -> PathBuf {
-    home().join("nginx")
-}
-
-/// The headers and `configure` of its `nginx-dev`.
-pub(crate) fn source() -> PathBuf {
-    inside(SYSTEM_SOURCE)
-}
-
-/// Whether the packages are downloaded.
-pub(crate) fn is_downloaded() -> bool {
-    complete().is_file()
-}
-
-/// Downloads nginx, its headers and the libraries it needs. An error: the suite is out of reach from here.
-pub(crate) fn download() -> Result<()> {
-    if !sh::on_path("apt-get") {
-        return Err("there is no apt-get here".into());
+impl<'a> Suite<'a> {
+    /// The one that this entry is of.
+    pub(crate) fn of(proxy: &Proxy, name: &'a str) -> Self {
+        Self { name, home: proxy.home(&sh::target()), program: proxy.program(&sh::target()) }
     }
-    if !Path::new(KEYRING).is_file() {
-        return Err(format!("there is no {KEYRING} here"));
+
+    /// The headers and `configure` of its `nginx-dev`.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.inside(SYSTEM_SOURCE)
     }
-    nginx::remove(&home())?;
-    for directory in ["lists/partial", "cache/archives/partial"] {
-        make(&apt().join(directory))?;
+
+    /// Whether the packages are downloaded.
+    pub(crate) fn is_downloaded(&self) -> bool {
+        self.complete().is_file()
     }
-    make(&packages())?;
-    let mut problem = None;
-    for mirror in mirrors()? {
-        match download_from(&mirror) {
-            Ok(()) => {
-                nginx::remove(&apt())?;
-                return write(&complete(), "");
-            }
-            Err(failed) => problem = problem.or(Some(failed)),
+
+    /// Downloads nginx, its headers and the libraries it needs. An error: the suite is out of reach from here.
+    pub(crate) fn download(&self) -> Result<()> {
+        if !sh::on_path("apt-get") {
+            return Err("there is no apt-get here".into());
         }
+        if !Path::new(KEYRING).is_file() {
+            return Err(format!("there is no {KEYRING} here"));
+        }
+        nginx::remove(&self.home)?;
+        for directory in ["lists/partial", "cache/archives/partial"] {
+            make(&self.apt().join(directory))?;
+        }
+        make(&self.packages())?;
+        let mut problem = None;
+        for mirror in self.mirrors()? {
+            match self.download_from(&mirror) {
+                Ok(()) => {
+                    nginx::remove(&self.apt())?;
+                    return write(&self.complete(), "");
+                }
+                Err(failed) => problem = problem.or(Some(failed)),
+            }
+        }
+        let problem = problem.unwrap_or_default();
+        // What apt says is wrong, if it came to say so.
+        let why = problem.lines().map(str::trim).rfind(|line| line.starts_with("E: ")).or(problem.lines().next());
+        let why = why.unwrap_or("there are none");
+        Err(format!("the suite {} can't be had from the system's package sources: {why}", self.name))
     }
-    let problem = problem.unwrap_or_default();
-    // What apt says is wrong, if it came to say so.
-    let why = problem.lines().map(str::trim).rfind(|line| line.starts_with("E: ")).or(problem.lines().next());
-    let why = why.unwrap_or("there are none");
-    Err(format!("the suite {} can't be had from the system's package sources: {why}", name()))
-}
 
-/// Unpacks what was downloaded, and writes the script.
-pub(crate) fn unpack() -> Result<()> {
-    let root = inside("");
-    nginx::remove(&root)?;
-    make(&root)?;
-    let entries = fs::read_dir(packages()).map_err(|error| format!("cannot read the packages: {error}"))?;
-    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    for package in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "deb")) {
-        Cmd::new("dpkg").arg("-x").args([package, &root]).output()?;
-    }
-    let loader = loader().ok_or("libc6 brought no loader")?;
-    let relative = |path: &Path| path.strip_prefix(home()).unwrap_or(path).display().to_string();
-    let script = format!(
-        "#!/bin/sh\n# Nginx by the loader and with the libraries of its own suite.\nhere=$(dirname \"$0\")\n\
+    /// Unpacks what was downloaded, and writes the script.
+    pub(crate) fn unpack(&self) -> Result<()> {
+        let root = self.inside("");
+        nginx::remove(&root)?;
+        make(&root)?;
+        let entries = fs::read_dir(self.packages()).map_err(|error| format!("cannot read the packages: {error}"))?;
+        let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        files.sort();
+        for package in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "deb")) {
+            Cmd::new("dpkg").arg("-x").args([package, &root]).output()?;
+        }
+        let loader = self.loader().ok_or("libc6 brought no loader")?;
+        let relative = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).display().to_string();
+        let script = format!(
+            "#!/bin/sh\n# Nginx by the loader and with the libraries of its own suite.\nhere=$(dirname \"$0\")\n\
          exec \"$here/{}\" --library-path \"$here/{}\" \"$here/root/usr/sbin/nginx\" \"$@\"\n",
-        relative(&loader),
-        relative(loader.parent().unwrap_or(&root)),
-    );
-    write(&program(), &script)?;
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(program(), mode).map_err(|error| format!("cannot make the script executable: {error}"))
-}
+            relative(&loader),
+            relative(loader.parent().unwrap_or(&root)),
+        );
+        write(&self.program, &script)?;
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&self.program, mode).map_err(|error| format!("cannot make the script executable: {error}"))
+    }
 
-/// The bases of the system's package sources, in whatever form those are written.
-fn mirrors() -> Result<Vec<String>> {
-    let lists = format!("Dir::State::Lists={}", apt().join("lists").display());
-    let told = Cmd::new("apt-get").args(["-o", &lists, "update", "--print-uris"]).output()?;
-    Ok(bases(&told))
+    /// The bases of the system's package sources, in whatever form those are written.
+    fn mirrors(&self) -> Result<Vec<String>> {
+        let lists = format!("Dir::State::Lists={}", self.apt().join("lists").display());
+        let told = Cmd::new("apt-get").args(["-o", &lists, "update", "--print-uris"]).output()?;
+        Ok(bases(&told))
+    }
+
+    fn download_from(&self, mirror: &str) -> Result<()> {
+        let suite = self.name;
+        let source = format!(
+            "Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nTargets: Packages\nSigned-By: {KEYRING}\n"
+        );
+        write(&self.apt().join("suite.sources"), &source)?;
+        write(&self.apt().join("apt.conf"), &self.configuration())?;
+        self.asked("apt-get").args(["update"]).logged(&format!("setup-nginx-{suite}-update"))?;
+        let needs = self.asked("apt-cache").args(["depends", "nginx"]).output()?;
+        let libraries = needs.lines().filter_map(|line| line.trim_start_matches([' ', '|']).strip_prefix("Depends: "));
+        let libraries = libraries.filter(|name| name.starts_with("lib") || name.starts_with("zlib"));
+        let all = self
+            .asked("apt-cache")
+            .args(["depends", "--recurse", "--no-recommends", "--no-suggests", "--no-enhances"])
+            .args(["--no-conflicts", "--no-breaks", "--no-replaces"])
+            .args(libraries)
+            .output()?;
+        // Names stand at the beginning of their lines; `<name>` is a virtual one.
+        let all = all.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
+        self.asked("apt-get")
+            .args(["download", "nginx", "nginx-dev"])
+            .args(all)
+            .dir(self.packages())
+            .logged(&format!("setup-nginx-{suite}-download"))
+    }
+
+    /// What makes apt know the one suite, and nothing of what is installed.
+    fn configuration(&self) -> String {
+        let apt = self.apt();
+        let settings = [
+            ("Dir::State::Lists", apt.join("lists").display().to_string()),
+            ("Dir::State::status", "/dev/null".into()),
+            ("Dir::Cache", apt.join("cache").display().to_string()),
+            ("Dir::Etc::sourcelist", apt.join("suite.sources").display().to_string()),
+            ("Dir::Etc::sourceparts", "/nonexistent".into()),
+            ("Dir::Etc::preferences", "/nonexistent".into()),
+            ("Dir::Etc::preferencesparts", "/nonexistent".into()),
+            // Otherwise lists that can't be had are a warning.
+            ("APT::Update::Error-Mode", "any".into()),
+        ];
+        settings.iter().map(|(name, value)| format!("{name} \"{value}\";\n")).collect()
+    }
+
+    /// A command of apt's so configured.
+    fn asked(&self, program: &str) -> Cmd {
+        Cmd::new(program).arg("-c").arg(self.apt().join("apt.conf"))
+    }
+
+    fn apt(&self) -> PathBuf {
+        self.home.join("apt")
+    }
+
+    fn packages(&self) -> PathBuf {
+        self.home.join("packages")
+    }
+
+    fn complete(&self) -> PathBuf {
+        self.packages().join("complete")
+    }
+
+    /// A path of that suite's system.
+    fn inside(&self, path: &str) -> PathBuf {
+        self.home.join("root").join(path.trim_start_matches('/'))
+    }
+
+    /// It lies in a directory named after the machine, beside the libraries.
+    fn loader(&self) -> Option<PathBuf> {
+        let machines = fs::read_dir(self.inside("/usr/lib")).into_iter().flatten().flatten();
+        let mut files = machines.flat_map(|machine| fs::read_dir(machine.path()).into_iter().flatten().flatten());
+        let is_loader = |name: &str| name.starts_with("ld-linux") && name.contains(".so.");
+        files.find(|file| is_loader(&file.file_name().to_string_lossy())).map(|file| file.path())
+    }
 }
 
 /// Of `'BASE/dists/SUITE/InRelease' FILE SIZE`, each base once.
@@ -115,78 +183,6 @@ fn bases(told: &str) -> Vec<String> {
         bases.extend(base.filter(|base| !bases.contains(base)));
     }
     bases
-}
-
-fn download_from(mirror: &str) -> Result<()> {
-    let suite = name();
-    let source = format!(
-        "Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nTargets: Packages\nSigned-By: {KEYRING}\n"
-    );
-    write(&apt().join("suite.sources"), &source)?;
-    write(&apt().join("apt.conf"), &configuration())?;
-    asked("apt-get").args(["update"]).logged(&format!("setup-nginx-{suite}-update"))?;
-    let needs = asked("apt-cache").args(["depends", "nginx"]).output()?;
-    let libraries = needs.lines().filter_map(|line| line.trim_start_matches([' ', '|']).strip_prefix("Depends: "));
-    let libraries = libraries.filter(|name| name.starts_with("lib") || name.starts_with("zlib"));
-    let all = asked("apt-cache")
-        .args(["depends", "--recurse", "--no-recommends", "--no-suggests", "--no-enhances"])
-        .args(["--no-conflicts", "--no-breaks", "--no-replaces"])
-        .args(libraries)
-        .output()?;
-    // Names stand at the beginning of their lines; `<name>` is a virtual one.
-    let all = all.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
-    asked("apt-get")
-        .args(["download", "nginx", "nginx-dev"])
-        .args(all)
-        .dir(packages())
-        .logged(&format!("setup-nginx-{suite}-download"))
-}
-
-/// What makes apt know the one suite, and nothing of what is installed.
-fn configuration() -> String {
-    let apt = apt();
-    let settings = [
-        ("Dir::State::Lists", apt.join("lists").display().to_string()),
-        ("Dir::State::status", "/dev/null".into()),
-        ("Dir::Cache", apt.join("cache").display().to_string()),
-        ("Dir::Etc::sourcelist", apt.join("suite.sources").display().to_string()),
-        ("Dir::Etc::sourceparts", "/nonexistent".into()),
-        ("Dir::Etc::preferences", "/nonexistent".into()),
-        ("Dir::Etc::preferencesparts", "/nonexistent".into()),
-        // Otherwise lists that can't be had are a warning.
-        ("APT::Update::Error-Mode", "any".into()),
-    ];
-    settings.iter().map(|(name, value)| format!("{name} \"{value}\";\n")).collect()
-}
-
-/// A command of apt's so configured.
-fn asked(program: &str) -> Cmd {
-    Cmd::new(program).arg("-c").arg(apt().join("apt.conf"))
-}
-
-fn apt() -> PathBuf {
-    home().join("apt")
-}
-
-fn packages() -> PathBuf {
-    home().join("packages")
-}
-
-fn complete() -> PathBuf {
-    packages().join("complete")
-}
-
-/// A path of that suite's system.
-fn inside(path: &str) -> PathBuf {
-    home().join("root").join(path.trim_start_matches('/'))
-}
-
-/// It lies in a directory named after the machine, beside the libraries.
-fn loader() -> Option<PathBuf> {
-    let machines = fs::read_dir(inside("/usr/lib")).into_iter().flatten().flatten();
-    let mut files = machines.flat_map(|machine| fs::read_dir(machine.path()).into_iter().flatten().flatten());
-    let is_loader = |name: &str| name.starts_with("ld-linux") && name.contains(".so.");
-    files.find(|file| is_loader(&file.file_name().to_string_lossy())).map(|file| file.path())
 }
 
 fn make(directory: &Path) -> Result<()> {

@@ -5,22 +5,17 @@
 
 mod report;
 
-use crate::build;
+use secure_callbacks_proxies::{self as proxies, Product, Proxy};
+
+use crate::build::{self, Build};
 use crate::docker;
-use crate::envoy;
 use crate::floors;
 use crate::nginx::Nginx;
 use crate::package;
 use crate::purity;
 use crate::setup::{Part, WASM_TARGET};
-use crate::sh::Cmd;
-use crate::suite;
+use crate::sh::{self, Cmd};
 use report::Report;
-
-/// What a build of the module needs, for each version.
-const SYSTEM_NGINX: [Part; 2] = [Part::Packages, Part::SystemNginx];
-const BUILT_NGINX: [Part; 2] = [Part::Packages, Part::BuiltNginx];
-const SUITE_NGINX: [Part; 3] = [Part::Packages, Part::SuitePackages, Part::SuiteNginx];
 
 /// One step of the run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,9 +40,9 @@ pub(crate) enum Step {
     Operations,
     /// The proxies in containers, and what goes wrong around them.
     Docker,
-    /// The vectors, and who answered, in the earlier releases of Envoy that the README names.
+    /// In each further Envoy the suites that it takes.
     Envoys,
-    /// The vectors, and everything that is only about Nginx, in the newest nginx.
+    /// In each further nginx the suites that it takes.
     Nginxes,
     /// Real proxies with the artifacts in them.
     Proxies,
@@ -90,27 +85,53 @@ impl Step {
         }
     }
 
-    fn needs(self, part: Part) -> bool {
-        let in_one_step_alone = matches!(part, Part::OlderEnvoys | Part::SuitePackages | Part::SuiteNginx);
+    /// What it needs; `further` are the proxies that do not take every suite.
+    fn needs(self, further: &[&'static Proxy]) -> Vec<Part> {
+        let of_builds = |builds: Vec<Build>| builds.into_iter().flat_map(Build::needs).collect();
+        let of_proxies = |product| {
+            let mine = further.iter().filter(|proxy| proxy.product == product);
+            mine.flat_map(|proxy| needs_of(proxy)).collect()
+        };
         match self {
-            Self::Fmt | Self::Purity | Self::Floors | Self::Unit => false,
-            Self::Clippy => matches!(part, Part::Wasm | Part::Packages | Part::SystemNginx),
-            Self::Doc => SYSTEM_NGINX.contains(&part),
-            Self::Build => !matches!(part, Part::Envoy | Part::OlderEnvoys),
-            Self::Docker => part != Part::BuiltNginx && !in_one_step_alone && docker::missing().is_none(),
-            Self::Envoys => matches!(part, Part::Wasm | Part::OlderEnvoys),
-            Self::Nginxes => SUITE_NGINX.contains(&part),
-            Self::Packages | Self::Operations | Self::Proxies => !in_one_step_alone,
+            Self::Fmt | Self::Purity | Self::Floors | Self::Unit => Vec::new(),
+            Self::Clippy | Self::Doc => of_builds(Build::shown()),
+            Self::Build => of_builds(Build::all()),
+            Self::Docker if docker::missing().is_some() => Vec::new(),
+            Self::Docker => docker::needs(),
+            Self::Envoys => of_proxies(Product::Envoy),
+            Self::Nginxes => of_proxies(Product::Nginx),
+            Self::Packages | Self::Operations | Self::Proxies => {
+                let here =
+                    |proxy: &&Proxy| proxy.suites.is_none() || (self == Self::Packages && proxy.package.is_some());
+                proxies::all().iter().filter(here).flat_map(needs_of).chain([Part::TestPackages]).collect()
+            }
         }
     }
 }
 
-/// Runs the steps; the answer is whether all went well. The last line says so already.
-pub(crate) fn run(steps: &[Step]) -> bool {
+/// What it takes to run a proxy with ours in it.
+fn needs_of(proxy: &'static Proxy) -> Vec<Part> {
+    let mut needs: Vec<_> = Build::of(proxy).flat_map(Build::needs).collect();
+    needs.extend([Part::Packages, Part::Proxy(proxy)]);
+    needs
+}
+
+/// Runs the steps, those for further proxies in the `chosen` ones; the answer is whether all went well. The last line says
+/// so already.
+pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
+    let further = proxies::all().iter().filter(|proxy| proxy.suites.is_some());
+    let further: Vec<_> = further.filter(|proxy| chosen.is_empty() || chosen.contains(proxy)).collect();
     let mut report = Report::default();
-    if Part::ALL.into_iter().any(|part| steps.iter().any(|step| step.needs(part))) {
-        let parts = Part::ALL.into_iter().filter(|part| steps.iter().any(|step| step.needs(*part)));
-        report.set_up(&parts.collect::<Vec<_>>());
+    let mut parts = Vec::new();
+    for part in steps.iter().flat_map(|step| step.needs(&further)) {
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    // The packages are what all others need.
+    parts.sort_by_key(|part| matches!(part, Part::Proxy(_)));
+    if !parts.is_empty() {
+        report.set_up(&parts);
     }
     for step in Step::ALL.into_iter().filter(|step| steps.contains(step)) {
         match step {
@@ -124,18 +145,18 @@ pub(crate) fn run(steps: &[Step]) -> bool {
             }
             Step::Clippy => clippy(&mut report),
             Step::Doc => documentation(&mut report),
-            Step::Build => artifacts(&mut report),
+            Step::Build => Build::all().into_iter().for_each(|build| report.build(build)),
             Step::Docker => containers(&mut report),
             Step::Packages => {
-                report.with(&package::NEEDS, "packages", package::pack_built);
-                report.with(&package::NEEDS, "packages, made twice alike", package::check);
+                report.with(&package::needs(), "packages", package::pack_built);
+                report.with(&package::needs(), "packages, made twice alike", package::check);
                 report.tests("packages, installed", &["test", "-p", "secure-callbacks-packages", "--tests"]);
             }
             Step::Operations => {
                 report.tests("operations", &["test", "-p", "secure-callbacks-operations", "--tests"]);
             }
-            Step::Envoys => older_envoys(&mut report),
-            Step::Nginxes => newest_nginx(&mut report),
+            Step::Envoys => further_versions(&mut report, Product::Envoy, &further),
+            Step::Nginxes => further_versions(&mut report, Product::Nginx, &further),
             Step::Proxies => {
                 report.tests("real proxies", &["test", "-p", "secure-callbacks-harness", "--tests"]);
             }
@@ -156,9 +177,13 @@ fn clippy(report: &mut Report) {
             .args(["--", "-D", "warnings"])
             .shown()
     });
-    report.with(&SYSTEM_NGINX, "clippy, the module", || {
-        build::nginx_cargo(&Nginx::system()?, "clippy").args(["--", "-D", "warnings"]).shown()
-    });
+    for build in Build::shown() {
+        let Build::NginxModule(proxy) = build else { continue };
+        report.with(&build.needs(), "clippy, the module", || {
+            let linter = build::nginx_cargo(&Nginx::of(proxy)?, "clippy", &sh::cargo_target());
+            linter.args(["--", "-D", "warnings"]).shown()
+        });
+    }
 }
 
 fn documentation(report: &mut Report) {
@@ -168,20 +193,15 @@ fn documentation(report: &mut Report) {
             .env("RUSTDOCFLAGS", "-D warnings")
             .shown()
     });
-    report.with(&SYSTEM_NGINX, "doc, the module", || {
-        let nginx = Nginx::system()?;
-        build::nginx_cargo(&nginx, "doc")
-            .args(["--no-deps", "--document-private-items"])
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .shown()
-    });
-}
-
-fn artifacts(report: &mut Report) {
-    report.with(&[Part::Wasm], "build, the filter", build::envoy);
-    report.with(&SYSTEM_NGINX, "build, the module for the system's nginx", || build::nginx(&Nginx::system()?));
-    report.with(&BUILT_NGINX, "build, the module for the newer nginx", || build::nginx(&Nginx::built()));
-    report.with(&SUITE_NGINX, "build, the module for the newest nginx", || build::nginx(&Nginx::of_suite()?));
+    for build in Build::shown() {
+        let Build::NginxModule(proxy) = build else { continue };
+        report.with(&build.needs(), "doc, the module", || {
+            build::nginx_cargo(&Nginx::of(proxy)?, "doc", &sh::cargo_target())
+                .args(["--no-deps", "--document-private-items"])
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .shown()
+        });
+    }
 }
 
 fn containers(report: &mut Report) {
@@ -190,40 +210,29 @@ fn containers(report: &mut Report) {
         return report.skip(NAME, reason);
     }
     report.tests("tests of the containers' programs", &["test", "-p", "secure-callbacks-containers"]);
-    report.with(&[Part::Wasm, Part::Packages, Part::Envoy, Part::SystemNginx], NAME, || {
-        build::envoy()?;
-        build::nginx(&Nginx::system()?)?;
+    report.with(&docker::needs(), NAME, || {
+        Build::shown().into_iter().try_for_each(Build::run)?;
         docker::stage()?;
         docker::run(&["test"])
     });
 }
 
-fn older_envoys(report: &mut Report) {
-    for version in envoy::OLDER {
-        // The rows alone, and a dot for each: they are named where the newest release runs them.
-        let rows = ["test", "-p", "secure-callbacks-harness", "--test", "vectors", "--no-fail-fast"];
-        let quiet = Cmd::cargo(rows).args(["--", "--quiet", "vectors::envoy"]).env(envoy::VARIABLE, version);
-        report.run_tests(&format!("vectors in Envoy {version}"), quiet);
-        // The filter goes by what Envoy says of where an answer comes from.
-        let answers = ["test", "-p", "secure-callbacks-harness", "--test", "hosts", "--no-fail-fast"];
-        let quiet = Cmd::cargo(answers).args(["--", "--quiet", "answered_by"]).env(envoy::VARIABLE, version);
-        report.run_tests(&format!("who answered, in Envoy {version}"), quiet);
-    }
-}
-
-fn newest_nginx(report: &mut Report) {
-    let mut version = String::new();
-    report.with(&SUITE_NGINX, "the newest nginx and its module", || {
-        let nginx = Nginx::of_suite()?;
-        build::nginx(&nginx)?;
-        version = nginx.version;
-        Ok(())
-    });
-    // Without it the line above says why.
-    for suite in ["vectors", "hosts"].into_iter().filter(|_| !version.is_empty()) {
-        let rows = ["test", "-p", "secure-callbacks-harness", "--test", suite, "--no-fail-fast", "--"];
-        let name = format!("{suite}::nginx-{version}");
-        let quiet = Cmd::cargo(rows).args(["--quiet", &name]).env(suite::HARNESS_VARIABLE, suite::name());
-        report.run_tests(&format!("{suite} in nginx {version}"), quiet);
+/// The suites that further proxies take, each in a run of its own, with what they test built first.
+fn further_versions(report: &mut Report, product: Product, further: &[&'static Proxy]) {
+    let mut built = Vec::new();
+    for proxy in further.iter().filter(|proxy| proxy.product == product) {
+        for build in Build::of(proxy).filter(|build| !built.contains(build)).collect::<Vec<_>>() {
+            report.build(build);
+            built.push(build);
+        }
+        for (suite, part) in proxy.further_suites() {
+            // A dot for each test: they are named where the proxies run that take every suite.
+            let tests = Cmd::cargo(["test", "-p", "secure-callbacks-harness", "--no-fail-fast", "--test", suite])
+                .args(["--", "--quiet"])
+                .args(part)
+                .env(proxies::VARIABLE, proxy.name());
+            let which = part.map_or_else(|| suite.to_owned(), |part| format!("{suite} {part}"));
+            report.tests_with(&needs_of(proxy), &format!("{which} in {proxy}"), tests);
+        }
     }
 }

@@ -4,21 +4,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::{Long, Short, Value};
 
-/// What `--help` says.
-pub(crate) const HELP: &str = "\
-cargo xtask bench [options]
-
-  --quick           fewer rounds and cases: about a minute
-  --only NAME       a host (envoy, nginx, application) or a row (such as lua); may be repeated. The plain proxy of the
-                    same host always comes along, as what the others are compared with
-  --against FOLDER  also measures another build of ours, from a copy of target/dist, side by side with this one
-  --check           compares with the targets, and fails if one is missed
-  --write-docs      puts this run's figures and charts into docs/performance.md
-  --memory [COUNT]  instead: resident memory after COUNT callbacks against after 10,000 (1,000,000 if not given)
-  --instructions [COUNT]
-                    instead: instructions a callback in the proxies themselves, by valgrind over COUNT callbacks (1500 if
-                    not given); unlike a time that is nearly the same on a busy machine
-";
+/// What `--help` says; `cargo xtask` says it too, before anything is built.
+pub(crate) const HELP: &str = include_str!("help.txt");
 
 /// What the command line asks for.
 pub(crate) enum Command {

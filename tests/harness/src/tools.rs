@@ -1,53 +1,79 @@
 //! Where the proxies and the built filters are. All of it is put there by `cargo xtask build`.
 use anyhow::{Context, Result, bail};
+use secure_callbacks_proxies::{self as proxies, Product, Proxy, Source};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
-/// The version of Envoy that is run unless [`ENVOY_VARIABLE`] names another.
-const ENVOY: &str = "1.40";
-
-/// Names the version of Envoy to run: `1.36.4` is the one that `cargo xtask` put into `target/tools/envoy-1.36.4`.
-const ENVOY_VARIABLE: &str = "SECURE_CALLBACKS_ENVOY";
-
-/// Names a suite of Debian's whose nginx, which `cargo xtask` put into `target/tools/nginx-SUITE`, is run instead of the
-/// newer of the two.
-const NGINX_VARIABLE: &str = "SECURE_CALLBACKS_NGINX";
-
-/// A proxy and its version: what the suites run every row against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A proxy and its version: what the suites run every row against. `proxies.toml` says which there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
-    /// Envoy, from `target/tools`: 1.40, or what `SECURE_CALLBACKS_ENVOY` names.
+    /// The Envoy of this run: there is one at a time.
     Envoy,
-    /// Debian's own nginx, 1.22.1.
-    NginxDebian,
-    /// nginx 1.28.3, from `target/tools`, or that of the suite that `SECURE_CALLBACKS_NGINX` names.
-    NginxStable,
+    /// An nginx.
+    Nginx(&'static Version),
+}
+
+/// An entry of the file, and its name in this run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Version {
+    proxy: &'static Proxy,
+    name: String,
+}
+
+/// Every entry.
+static VERSIONS: LazyLock<Vec<Version>> = LazyLock::new(|| {
+    proxies::check().unwrap_or_else(|problem| panic!("{problem}"));
+    proxies::all().iter().map(|proxy| Version { proxy, name: name(proxy) }).collect()
+});
+
+/// The version of a suite's nginx is what that says: it moves.
+fn name(proxy: &Proxy) -> String {
+    if !matches!(proxy.source, Source::Debian { .. }) {
+        return proxy.name();
+    }
+    let said =
+        Command::new(proxy.program(&target())).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let version = said.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
+    version.map_or_else(|| proxy.name(), |version| format!("nginx-{version}"))
 }
 
 impl ProxyKind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Envoy, Self::NginxDebian, Self::NginxStable];
-    /// Both versions of nginx.
-    pub const NGINX: [Self; 2] = [Self::NginxDebian, Self::NginxStable];
+    /// All that this run is about: those that take every suite, or the one that `SECURE_CALLBACKS_PROXY` names.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let chosen = chosen();
+        let all =
+            VERSIONS.iter().filter(|version| chosen.map_or(version.proxy.suites.is_none(), |it| version.proxy == it));
+        let kind = |version: &'static Version| match version.proxy.product {
+            Product::Envoy => Self::Envoy,
+            Product::Nginx => Self::Nginx(version),
+        };
+        all.map(kind).collect()
+    }
+
+    /// Every nginx that the module is packed for.
+    pub fn packed() -> impl Iterator<Item = Self> {
+        VERSIONS.iter().filter(|version| version.proxy.package.is_some()).map(Self::Nginx)
+    }
+
+    /// The nginx of the system's packages.
+    #[must_use]
+    pub fn system_nginx() -> Self {
+        Self::Nginx(version(proxies::system_nginx().unwrap()))
+    }
+
+    /// Its entry of the file.
+    #[must_use]
+    pub fn proxy(self) -> &'static Proxy {
+        self.version().proxy
+    }
 
     /// The name that tests carry: product and version.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Envoy => envoy_name(),
-            Self::NginxDebian => "nginx-1.22.1",
-            Self::NginxStable => newer_nginx_name(),
-        }
-    }
-
-    /// The version that the program must report: the nginx module loads into exactly one.
-    fn version(self) -> String {
-        match self {
-            Self::Envoy => other_envoy().map_or_else(|| format!("/{ENVOY}."), |version| format!("/{version}/")),
-            Self::NginxDebian => "nginx/1.22.1".into(),
-            Self::NginxStable => newer_nginx_name().replace("nginx-", "nginx/"),
-        }
+        &self.version().name
     }
 
     /// Whether it is one of the nginx versions.
@@ -55,39 +81,24 @@ impl ProxyKind {
     pub fn is_nginx(self) -> bool {
         self != Self::Envoy
     }
+
+    fn version(self) -> &'static Version {
+        let is_envoy = |proxy: &&Proxy| proxy.product == Product::Envoy;
+        match self {
+            Self::Envoy => version(chosen().filter(is_envoy).unwrap_or_else(|| proxies::envoy().unwrap())),
+            Self::Nginx(version) => version,
+        }
+    }
 }
 
-/// The version of Envoy that is asked for, where it is not [`ENVOY`].
-fn other_envoy() -> Option<String> {
-    std::env::var(ENVOY_VARIABLE).ok().filter(|version| !version.is_empty())
+fn version(proxy: &Proxy) -> &'static Version {
+    VERSIONS.iter().find(|version| version.proxy == proxy).unwrap()
 }
 
-fn envoy_name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| format!("envoy-{}", other_envoy().as_deref().unwrap_or(ENVOY)))
-}
-
-/// The suite whose nginx is asked for, where that is not the one that is compiled here.
-fn other_nginx() -> Option<String> {
-    std::env::var(NGINX_VARIABLE).ok().filter(|suite| !suite.is_empty())
-}
-
-fn newer_nginx() -> PathBuf {
-    let tools = target().join("tools");
-    other_nginx()
-        .map_or_else(|| tools.join("nginx-1.28.3/sbin/nginx"), |suite| tools.join(format!("nginx-{suite}/nginx")))
-}
-
-/// The version of a suite's nginx is what that says: it moves.
-fn newer_nginx_name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let Some(suite) = other_nginx() else { return "nginx-1.28.3".into() };
-        let said = Command::new(newer_nginx()).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        let version = said.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
-        format!("nginx-{}", version.unwrap_or(&suite))
-    })
+/// The one proxy to run, where one is named.
+fn chosen() -> Option<&'static Proxy> {
+    let name = std::env::var(proxies::VARIABLE).ok().filter(|name| !name.is_empty())?;
+    Some(proxies::named(&name).unwrap_or_else(|problem| panic!("{}: {problem}", proxies::VARIABLE)))
 }
 
 /// The repository's root.
@@ -114,20 +125,18 @@ pub struct Tools {
 
 /// The program alone, its version checked.
 pub fn program(kind: ProxyKind) -> Result<PathBuf> {
-    let (path, version_flag) = match kind {
-        ProxyKind::Envoy => {
-            let home = other_envoy().map_or_else(|| "envoy".into(), |version| format!("envoy-{version}"));
-            (target().join("tools").join(home).join("bin/envoy"), "--version")
-        }
-        ProxyKind::NginxDebian => (PathBuf::from("/usr/sbin/nginx"), "-v"),
-        ProxyKind::NginxStable => (newer_nginx(), "-v"),
+    let path = kind.proxy().program(&target());
+    // `/1.40.0/` among other things, or `nginx/1.22.1`.
+    let (flag, version) = match kind {
+        ProxyKind::Envoy => ("--version", format!("/{}/", kind.proxy().version)),
+        ProxyKind::Nginx(version) => ("-v", version.name.replace("nginx-", "nginx/")),
     };
-    let output = Command::new(&path).arg(version_flag).output();
+    let output = Command::new(&path).arg(flag).output();
     let output =
         output.with_context(|| format!("no {} at {}: run `cargo xtask build`", kind.name(), path.display()))?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    if !said.contains(&kind.version()) {
+    if !said.contains(&version) {
         bail!("{} is not {}: it says {:?}", path.display(), kind.name(), said.trim());
     }
     Ok(path)

@@ -1,5 +1,5 @@
 //! A Debian of its own in a folder: with its own files and processes, all gone when it is dropped.
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
@@ -7,8 +7,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use crate::{as_root, remove, run};
 use secure_callbacks_harness::tools;
 
-/// Debian with its nginx, and the two programs that send a callback by hand; kept for the next time.
-const KEPT: &str = "clean-root/bookworm-nginx-curl.tar";
+/// Debian with its nginx, and the two programs that send a callback by hand; kept for the next time: a path under `target`.
+fn kept() -> Result<String> {
+    Ok(format!("clean-root/{}-nginx-curl.tar", debian()?))
+}
+
+fn debian() -> Result<&'static str> {
+    secure_callbacks_proxies::debian().map_err(Error::msg)
+}
 
 /// What it has besides the smallest system.
 const INCLUDED: &str = "--include=nginx,curl,openssl";
@@ -44,7 +50,7 @@ impl Machine {
     }
 
     fn start(namespaces: &[&str]) -> Result<Self> {
-        let kept = tools::target().join(KEPT);
+        let kept = tools::target().join(kept()?);
         if !kept.exists() {
             make(&kept)?;
         }
@@ -134,7 +140,8 @@ pub fn missing() -> Option<String> {
     if !works("true", &[]) {
         return Some("neither root nor sudo without a password".into());
     }
-    if !tools::target().join(KEPT).exists() && !works("sh", &["-c", "command -v debootstrap"]) {
+    let is_kept = kept().is_ok_and(|kept| tools::target().join(kept).exists());
+    if !is_kept && !works("sh", &["-c", "command -v debootstrap"]) {
         return Some("no debootstrap".into());
     }
     (!works("unshare", &["--mount", "--pid", "--fork", "true"])).then(|| "no namespaces here (unshare)".into())
@@ -142,11 +149,11 @@ pub fn missing() -> Option<String> {
 
 /// Installs Debian from its archive: about a minute, once.
 fn make(kept: &Path) -> Result<()> {
-    println!("a clean Debian is made with debootstrap (about a minute; kept in target/{KEPT})");
+    println!("a clean Debian is made with debootstrap (about a minute; kept in {})", kept.display());
     let root = kept.with_extension("new");
     remove(&root)?;
     std::fs::create_dir_all(&root)?;
-    run(as_root("debootstrap").args(["--variant=minbase", INCLUDED, "bookworm"]).arg(&root))?;
+    run(as_root("debootstrap").args(["--variant=minbase", INCLUDED, debian()?]).arg(&root))?;
     let archive = kept.with_extension("tar.new");
     let leave_out = ["--exclude=./var/cache/apt/*", "--exclude=./proc/*", "--exclude=./sys/*"];
     run(as_root("tar").arg("-C").arg(&root).args(leave_out).arg("-cf").arg(&archive).arg("."))?;

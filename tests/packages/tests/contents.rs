@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use secure_callbacks_packages::{package, packages, run};
+use secure_callbacks_proxies::{self as proxies, Package};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -65,10 +66,13 @@ fn the_image_holds_the_filter_where_istio_and_envoy_gateway_look() {
 
 #[test]
 fn the_lists_name_what_is_linked_and_nothing_else() {
-    for (prefix, host) in
-        [("secure_callbacks-", "proxy-wasm"), ("libnginx-mod", "nginx-sys"), ("nginx-module", "nginx-sys")]
-    {
-        let list = json(&std::fs::read(package(prefix, ".cdx.json").expect(prefix)).expect(prefix));
+    let modules = proxies::all().iter().filter_map(|proxy| match proxy.package? {
+        Package::Debian => Some("libnginx-mod".to_owned()),
+        Package::NginxOrg => Some(format!("nginx-module-secure-callbacks_{}+", proxy.version)),
+    });
+    let modules = modules.map(|prefix| (prefix, "nginx-sys"));
+    for (prefix, host) in [("secure_callbacks-".to_owned(), "proxy-wasm")].into_iter().chain(modules) {
+        let list = json(&std::fs::read(package(&prefix, ".cdx.json").expect(&prefix)).expect(&prefix));
         assert_eq!(list["bomFormat"], "CycloneDX");
         let components = list["components"].as_array().expect("components");
         let named = |name: &str| components.iter().find(|component| component["name"] == name);

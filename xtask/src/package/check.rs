@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use super::{directory, pack, tree};
+use super::{builds, directory, pack, tree};
 use crate::build;
-use crate::nginx::Nginx;
 use crate::sh::{self, Result};
 
 /// Packs the artifacts once more, compares, and looks for paths of this machine in them: what a build elsewhere would
@@ -23,10 +22,7 @@ pub(super) fn rebuild() -> Result<()> {
     let again = sh::target().join("packages-again");
     let (build, dist, packages) = (again.join("build"), again.join("dist"), again.join("packages"));
     tree::empty(&again)?;
-    build::envoy_into(&build, &dist)?;
-    for nginx in [Nginx::system()?, Nginx::built()] {
-        build::nginx_into(&nginx, &build, &dist)?;
-    }
+    builds().into_iter().try_for_each(|artifact| artifact.run_into(&build, &dist))?;
     pack(&dist, &packages)?;
     compare(&directory(), &packages)?;
     fs::remove_dir_all(&again).ok();
@@ -52,13 +48,13 @@ fn compare(first: &Path, second: &Path) -> Result<()> {
 fn paths(dist: &Path) -> Result<()> {
     let home = env::var_os("CARGO_HOME").or_else(|| env::var_os("HOME")).map(PathBuf::from);
     let own: Vec<_> = [Some(sh::root()), home].into_iter().flatten().collect();
-    let modules =
-        [Nginx::system()?, Nginx::built()].map(|nginx| format!("nginx-{}/{}", nginx.version, super::deb::MODULE));
-    for artifact in ["secure_callbacks.wasm".to_owned()].into_iter().chain(modules) {
+    for artifact in builds() {
+        let artifact = artifact.file()?;
         let content = tree::read(&dist.join(&artifact))?;
         for path in &own {
             let path = format!("{}/", path.display());
             if content.windows(path.len()).any(|window| window == path.as_bytes()) {
+                let artifact = artifact.display();
                 return Err(format!("{artifact} names a path of this machine: {path}…"));
             }
         }

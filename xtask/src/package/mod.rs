@@ -13,9 +13,11 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::build::{self, Artifact};
+use secure_callbacks_proxies::{self as proxies, Package, Proxy};
+
+use crate::build::{self, Build};
 use crate::nginx::Nginx;
-use crate::setup::{self, Part};
+use crate::setup::Part;
 use crate::sh::{self, Cmd, Result};
 use deb::Deb;
 use release::Release;
@@ -24,12 +26,23 @@ use sbom::Bom;
 pub(crate) use check::check;
 
 /// What making the packages needs.
-pub(crate) const NEEDS: [Part; 4] = [Part::Wasm, Part::Packages, Part::SystemNginx, Part::BuiltNginx];
+pub(crate) fn needs() -> Vec<Part> {
+    builds().into_iter().flat_map(Build::needs).collect()
+}
+
+/// What is packed.
+fn builds() -> Vec<Build> {
+    [Build::Filter].into_iter().chain(modules().map(|(_, proxy)| Build::NginxModule(proxy))).collect()
+}
+
+/// How the module is packed, and for which nginx.
+fn modules() -> impl Iterator<Item = (Package, &'static Proxy)> {
+    proxies::all().iter().filter_map(|proxy| Some((proxy.package?, proxy)))
+}
 
 /// Builds the artifacts and packs them; `twice`: and does it all again, from nothing, to compare.
 pub(crate) fn run(twice: bool) -> Result<()> {
-    setup::require(&NEEDS)?;
-    Artifact::ALL.into_iter().try_for_each(Artifact::build)?;
+    build::together(&builds(), Vec::new())?;
     let made = pack(&build::dist(), &directory())?;
     println!("\nin {}:", sh::short(&directory()));
     for file in made {
@@ -53,7 +66,12 @@ fn pack(dist: &Path, out: &Path) -> Result<Vec<String>> {
     tree::empty(out)?;
     let release = Release::read()?;
     filter(&release, dist, out)?;
-    for deb in [Deb::debian(&release, &Nginx::system()?), Deb::nginx_org(&release, &Nginx::built())?] {
+    for (package, proxy) in modules() {
+        let nginx = Nginx::of(proxy)?;
+        let deb = match package {
+            Package::Debian => Deb::debian(&release, &nginx),
+            Package::NginxOrg => Deb::nginx_org(&release, &nginx)?,
+        };
         let module = dist.join(format!("nginx-{}/{}", deb.nginx_version(), deb::MODULE));
         deb.build(&release, &module, out)?;
     }

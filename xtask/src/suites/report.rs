@@ -3,8 +3,9 @@
 use std::env;
 use std::time::{Duration, Instant};
 
+use crate::build::Build;
 use crate::runner::{Count, Transcript};
-use crate::setup::{self, Part};
+use crate::setup::{self, Part, Problem};
 use crate::sh::{self, Cmd, Result};
 
 /// Set by somebody whose machine cannot have all parts: what they would run is then skipped and not failed.
@@ -53,7 +54,7 @@ struct Row {
 pub(super) struct Report {
     rows: Vec<Row>,
     /// Parts that could not be had, and why.
-    missing: Vec<(Part, String)>,
+    missing: Vec<(Part, Problem)>,
 }
 
 impl Report {
@@ -65,12 +66,13 @@ impl Report {
                 self.missing.push((part, problem));
             }
         }
-        let failed = || self.missing.iter().map(|(part, _)| *part);
-        let hard = self.missing.iter().find(|(part, _)| !setup::may_be_missing(*part, failed()));
-        let outcome = match hard {
-            None => self.missing.first().map_or(Outcome::Passed, |(_, problem)| Outcome::Skipped(problem.clone())),
-            Some((_, problem)) if env::var_os(ALLOW_SKIP).is_some() => Outcome::Skipped(problem.clone()),
-            Some((_, problem)) => Outcome::Failed(reason(problem)),
+        let hard = self.missing.iter().find(|(_, problem)| matches!(problem, Problem::Failed(_)));
+        let outcome = match hard.or(self.missing.first()) {
+            None => Outcome::Passed,
+            Some((_, Problem::Failed(problem))) if env::var_os(ALLOW_SKIP).is_none() => {
+                Outcome::Failed(reason(problem))
+            }
+            Some((_, problem)) => Outcome::Skipped(problem.text().into()),
         };
         self.add("setup", start, outcome);
     }
@@ -87,13 +89,28 @@ impl Report {
 
     /// A check that needs parts of the setup.
     pub(super) fn with(&mut self, parts: &[Part], name: &str, check: impl FnOnce() -> Result<()>) {
-        match self.missing.iter().find(|(missing, _)| parts.contains(missing)) {
-            None => self.plain(name, check),
-            Some((_, problem)) => {
-                let problem = problem.clone();
-                self.skip(name, problem);
-            }
+        if !self.lacks(parts, name) {
+            self.plain(name, check);
         }
+    }
+
+    /// An artifact.
+    pub(super) fn build(&mut self, build: Build) {
+        self.with(&build.needs(), &format!("build, {}", build.title()), || build.run());
+    }
+
+    /// Test runners that need parts of the setup.
+    pub(super) fn tests_with(&mut self, parts: &[Part], name: &str, runners: Cmd) {
+        if !self.lacks(parts, name) {
+            self.run_tests(name, runners);
+        }
+    }
+
+    /// Whether one of the parts could not be had; then what needs it is skipped.
+    fn lacks(&mut self, parts: &[Part], name: &str) -> bool {
+        let lacking = self.missing.iter().find(|(missing, _)| parts.contains(missing));
+        let problem = lacking.map(|(_, problem)| problem.text().to_owned());
+        problem.map(|problem| self.skip(name, problem)).is_some()
     }
 
     /// What can't be run here.
@@ -109,7 +126,7 @@ impl Report {
     }
 
     /// Test runners, started by this command.
-    pub(super) fn run_tests(&mut self, name: &str, runners: Cmd) {
+    fn run_tests(&mut self, name: &str, runners: Cmd) {
         let start = heading(name);
         let mut transcript = Transcript::default();
         // A failed test says where; the calls on the way there would fill the lines that are told again at the end.

@@ -48,7 +48,7 @@ pub(crate) fn about(replay_capacity: u32) -> Result<About> {
     // Such as `<program>  version: <hash>/1.40.0/Clean/RELEASE/BoringSSL`.
     let envoy =
         envoy.rsplit("version: ").next().and_then(|parts| parts.split('/').nth(1)).unwrap_or_default().to_owned();
-    let nginx = tools::program(ProxyKind::NginxDebian)?;
+    let nginx = tools::program(ProxyKind::system_nginx())?;
     let nginx = said(&nginx.display().to_string(), &["-v"]);
     let nginx = nginx.rsplit('/').next().unwrap_or_default().to_owned();
     let rust = said("rustc", &["--version"]).split(' ').nth(1).unwrap_or_default().to_owned();

@@ -47,7 +47,7 @@ pub(crate) struct Instance {
 impl Instance {
     /// Starts what the row needs.
     pub(crate) fn start(peer: Peer, site: &Site) -> Result<Self> {
-        let kind = if peer.host == Host::Envoy { ProxyKind::Envoy } else { ProxyKind::NginxDebian };
+        let kind = if peer.host == Host::Envoy { ProxyKind::Envoy } else { ProxyKind::system_nginx() };
         let directory = Directory::new(&format!("{}-{}", peer.host.name(), peer.name))?;
         let (http1, tls) = (proxy::free_port()?, proxy::free_port()?);
         let http2 = if peer.host == Host::Envoy { http1 } else { proxy::free_port()? };

@@ -65,18 +65,24 @@ pub fn upstream(address: SocketAddr) -> String {
 /// The `listen` lines of a server on two ports, the second for HTTP/2.
 #[must_use]
 pub fn listen(kind: ProxyKind, http1: SocketAddr, http2: SocketAddr) -> String {
-    // Before 1.25.1 the protocol belongs to the port, after it to the server.
-    match kind {
-        ProxyKind::NginxStable => format!("listen {http1}; listen {http2}; http2 on;"),
-        ProxyKind::NginxDebian | ProxyKind::Envoy => format!("listen {http1}; listen {http2} http2;"),
+    if has_http2_by_server(kind) {
+        return format!("listen {http1}; listen {http2}; http2 on;");
     }
+    format!("listen {http1}; listen {http2} http2;")
 }
 
 /// The `listen` line of a server that speaks TLS, with HTTP/1.1 or HTTP/2 as the client and it agree.
 #[must_use]
 pub fn listen_tls(kind: ProxyKind, address: SocketAddr) -> String {
-    match kind {
-        ProxyKind::NginxStable => format!("listen {address} ssl; http2 on;"),
-        ProxyKind::NginxDebian | ProxyKind::Envoy => format!("listen {address} ssl http2;"),
+    if has_http2_by_server(kind) {
+        format!("listen {address} ssl; http2 on;")
+    } else {
+        format!("listen {address} ssl http2;")
     }
+}
+
+/// Before 1.25.1 the protocol belongs to the port, after it to the server.
+fn has_http2_by_server(kind: ProxyKind) -> bool {
+    let numbers: Vec<u32> = kind.proxy().version.split('.').filter_map(|number| number.parse().ok()).collect();
+    numbers.as_slice() >= &[1, 25, 1]
 }

@@ -44,7 +44,7 @@ fn main() {
     arguments.test_threads.get_or_insert(THREADS);
     let mut trials = Vec::new();
     let mut stages = Vec::new();
-    for kind in ProxyKind::ALL {
+    for kind in ProxyKind::all() {
         let stage = Arc::new(common::Stage::new(kind));
         let mut tests = Vec::new();
         configuration::add(&stage, &mut tests);
@@ -63,7 +63,7 @@ fn main() {
                 envoy_unfinished::add(&mut tests);
                 envoy_upgrade::add(&mut tests);
             }
-            ProxyKind::NginxDebian | ProxyKind::NginxStable => {
+            ProxyKind::Nginx(_) => {
                 nginx::add(&stage, &mut tests);
                 nginx_names::add(kind, &mut tests);
                 headless::add(&stage, &mut tests);

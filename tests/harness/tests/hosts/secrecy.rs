@@ -23,8 +23,8 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
         let name = "nginx_itself_logs_a_repeated_token_at_info";
         tests.push((name.into(), Box::new(move || repeated_token(kind))));
     }
-    // The newer nginx is built without debugging.
-    if kind != ProxyKind::NginxStable {
+    // What is compiled here is so without debugging.
+    if !matches!(kind.proxy().source, secure_callbacks_proxies::Source::Crate { .. }) {
         tests.push(("the_proxy_itself_logs_tokens_at_debug".into(), Box::new(move || debug(kind))));
     }
     if !kind.is_nginx() {

@@ -39,7 +39,7 @@ const THREADS: usize = 10;
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
-    let stages = ProxyKind::ALL.map(|kind| Arc::new(stage::Stage::new(kind)));
+    let stages = ProxyKind::all().into_iter().map(|kind| Arc::new(stage::Stage::new(kind))).collect::<Vec<_>>();
     // They start in this order: first those that sleep longest, last those that want the machine for themselves.
     let groups = [
         lapse::add,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    if stage.kind == ProxyKind::NginxDebian {
-        // The same module: one nginx is enough.
+    if stage.kind == ProxyKind::system_nginx() {
+        // The same module: the newer nginx is enough.
         return;
     }
     tests.alone("a_hundred_thousand_callbacks_leave_memory_flat", stage.kind, hundred_thousand);

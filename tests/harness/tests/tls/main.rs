@@ -41,7 +41,7 @@ fn main() {
     arguments.test_threads.get_or_insert(THREADS);
     let mut trials = Vec::new();
     let mut stages = Vec::new();
-    for kind in ProxyKind::ALL {
+    for kind in ProxyKind::all() {
         let stage = Stage::new(kind);
         add(&stage, &mut trials);
         if arguments.ignored || arguments.include_ignored {

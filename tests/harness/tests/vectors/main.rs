@@ -34,7 +34,8 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let vectors = Arc::new(load().unwrap_or_else(|error| panic!("{error}")));
-    let stages: Vec<_> = ProxyKind::ALL.map(|kind| Arc::new(Stage::new(kind, Arc::clone(&vectors)))).into();
+    let kinds = ProxyKind::all().into_iter();
+    let stages: Vec<_> = kinds.map(|kind| Arc::new(Stage::new(kind, Arc::clone(&vectors)))).collect();
     let mut trials = Vec::new();
     for index in 0..vectors.rows.len() {
         // One row through all proxies, then the next: so they start side by side.

@@ -16,23 +16,31 @@ mod site;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
+use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::{proxy, tools};
 use secure_callbacks_packages::machine;
+use secure_callbacks_proxies::Package;
 
-type Test = fn() -> Result<()>;
+type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 
 fn main() {
     let mut arguments = Arguments::from_args();
     // Each unpacks a whole system.
     arguments.test_threads.get_or_insert(1);
     let missing = machine::missing().filter(|_| tools::skipping_is_allowed());
-    let tests: [(&str, Test); 5] = [
-        ("debian", debian::life_of_the_package),
-        ("first_hour", first_hour::as_it_is_printed),
-        ("readme", first_hour::of_the_readme),
-        ("runbook", runbook::with_the_package),
-        ("nginx_org", nginx_org::life_of_the_package),
+    let packed = ProxyKind::packed().filter_map(|kind| {
+        let test: Test = match kind.proxy().package? {
+            Package::Debian => Box::new(debian::life_of_the_package),
+            Package::NginxOrg => Box::new(move || nginx_org::life_of_the_package(kind)),
+        };
+        Some((kind.name().to_owned(), test))
+    });
+    let documents: [(String, Test); 3] = [
+        ("first_hour".into(), Box::new(first_hour::as_it_is_printed)),
+        ("readme".into(), Box::new(first_hour::of_the_readme)),
+        ("runbook".into(), Box::new(runbook::with_the_package)),
     ];
+    let tests = packed.chain(documents);
     let trials = tests.map(|(name, test)| {
         let name = format!("packages::{name}");
         match &missing {
@@ -40,7 +48,7 @@ fn main() {
             None => Trial::test(name, move || test().map_err(|error| format!("{error:#}").into())),
         }
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.into());
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
     proxy::finish(conclusion.has_failed());
     conclusion.exit_if_failed();
 }

@@ -1,6 +1,6 @@
 //! The package for nginx.org's nginx. That one is not in Debian's archive: the nginx compiled here, of the same version,
 //! is packed as nginx.org packs it.
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 use secure_callbacks_harness::proxy::Directory;
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_packages::machine::Machine;
@@ -12,12 +12,13 @@ const PACKAGE: &str = "nginx-module-secure-callbacks";
 const MODULE: &str = "ngx_http_secure_callbacks_module.so";
 const NGINX: &str = "nginx -p /etc/nginx/ -c /etc/nginx/nginx.conf";
 
-pub(crate) fn life_of_the_package() -> Result<()> {
-    let ours = package(PACKAGE, ".deb")?;
+pub(crate) fn life_of_the_package(kind: ProxyKind) -> Result<()> {
+    let (version, debian) = (&kind.proxy().version, secure_callbacks_proxies::debian().map_err(Error::msg)?);
+    let ours = package(&format!("{PACKAGE}_{version}+"), ".deb")?;
     let directory = Directory::new("packages")?;
-    let program = tools::program(ProxyKind::NginxStable)?;
+    let program = tools::program(kind)?;
     let files = [("usr/sbin/nginx", program.as_path())];
-    let nginx = deb::nginx("1.28.3-1~bookworm", "nginx-r1.28.3", &files, directory.path())?;
+    let nginx = deb::nginx(&format!("{version}-1~{debian}"), &format!("nginx-r{version}"), &files, directory.path())?;
     let mut machine = Machine::new()?;
 
     // Debian's nginx is not the one that it is for.
@@ -39,11 +40,11 @@ pub(crate) fn life_of_the_package() -> Result<()> {
          'user www-data;' 'events {{}}' 'http {{ access_log off; {} include /etc/nginx/conf.d/*.conf; }}' \
          > /etc/nginx/nginx.conf; mkdir -p {}/logs; {NGINX} -t && {NGINX}",
         paths.join(" "),
-        tools::target().join("tools/nginx-1.28.3").display(),
+        kind.proxy().home(&tools::target()).display(),
     ))?;
     site.works()?;
 
-    let later = deb::with_version(&ours, "1.28.3+99.0-1~bookworm", directory.path())?;
+    let later = deb::with_version(&ours, &format!("{version}+99.0-1~{debian}"), directory.path())?;
     machine.put(&later, "/tmp/later.deb")?;
     let said = machine.run("dpkg -i /tmp/later.deb")?;
     ensure!(said.contains("service nginx restart"), "the upgrade does not say that a restart is due:\n{said}");

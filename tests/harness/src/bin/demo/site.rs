@@ -136,7 +136,7 @@ fn start_envoy() -> Result<Process> {
 }
 
 fn start_nginx() -> Result<Process> {
-    let tools = tools::find(ProxyKind::NginxDebian)?;
+    let tools = tools::find(ProxyKind::system_nginx())?;
     let folder = made(&directory().join("nginx"))?;
     for name in ["modules", "logs", "tmp", "secrets"] {
         made(&folder.join(name))?;

@@ -1,1 +1,0 @@
-//! Empty: the manifest beside this file only names the crate that carries the nginx sources.
