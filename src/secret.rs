@@ -120,6 +120,11 @@ impl SecretReference {
         }
     }
 
+    /// Whether one newline at its end is dropped.
+    pub(crate) fn drops_newline(&self) -> bool {
+        !matches!(self, Self::Text(_))
+    }
+
     pub(crate) fn resolve(&self, source: &dyn SecretSource) -> Result<Secret, SecretProblem> {
         match self {
             Self::Environment(name) => Secret::new(without_newline(source.environment(name)?)),

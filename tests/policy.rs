@@ -41,7 +41,7 @@ fn defaults_are_the_design_s() {
     assert_eq!(policy.max_body_size(), 1 << 20);
     assert!(policy.replay());
     assert_eq!((policy.replay_capacity(), policy.replay_memory()), (65_536, 330));
-    assert_eq!(policy.short_secrets(), ["accounts[0].secrets[0]"]);
+    assert!(!policy.asks_for_certificate());
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn bad_entries_are_refused_by_place_and_problem() {
         (r#""leeway":true"#, "leeway", "text"),
         (r#""max_body_size":"1GB""#, "max_body_size", "size"),
         (r#""max_body_size":0"#, "max_body_size", "out of range"),
-        (r#""max_body_size":-1"#, "max_body_size", "text"),
+        (r#""max_body_size":-1"#, "max_body_size", "size"),
         (r#""mode":"enforced""#, "mode", "`enforce`, `report`"),
         (r#""payload_hash":"optional""#, "payload_hash", "`required`, `when_present`, `ignored`"),
         (r#""replay":"yes""#, "replay", "`on`, `off`"),
@@ -75,7 +75,10 @@ fn bad_entries_are_refused_by_place_and_problem() {
         (r#""issuer":"""#, "issuer", "empty"),
         (r#""realm":"a\"b""#, "realm", "characters"),
         (r#""name":"a.b""#, "name", "letters"),
-        (r#""name":5"#, "name", "text"),
+        (r#""name":5"#, "name", "expected text: quote it"),
+        (r#""name":true"#, "name", "expected text"),
+        // What is wrong first is told, whatever else is.
+        (r#""max_age":"soon","mode":"audit","colour":"red""#, "mode", "`enforce`, `report`"),
         (r#""mode":"report","mode":"enforce""#, "mode", "more than once"),
         (r#""S3cret":1,"S3cret":2"#, "", "each name of an object once"),
     ] {
@@ -96,6 +99,18 @@ fn bad_accounts_are_refused_by_place_and_problem() {
         (r#"{"accounts":["k"]}"#, "accounts[0]: expected an object"),
         (r#"{"accounts":[{"secrets":["env:GOOD"]}]}"#, "accounts[0].api_key: required, but missing"),
         (r#"{"accounts":[{"api_key":"","secrets":["env:GOOD"]}]}"#, "accounts[0].api_key: must not be empty"),
+        (
+            r#"{"accounts":[{"api_key":12345678,"secrets":["env:GOOD"]}]}"#,
+            "accounts[0].api_key: expected text: quote it",
+        ),
+        (
+            r#"{"accounts":[{"api_key":"k","secrets":["env:GOOD",1234]}]}"#,
+            "accounts[0].secrets[1]: expected text: quote it",
+        ),
+        (
+            r#"{"accounts":[{"api_key":"k","secrets":["env:GOOD"],"applications":[1.5]}]}"#,
+            "accounts[0].applications[0]: expected text: quote it",
+        ),
         (r#"{"accounts":[{"api_key":"k"}]}"#, "accounts[0].secrets: required, but missing"),
         (r#"{"accounts":[{"api_key":"k","secrets":[]}]}"#, "accounts[0].secrets: must not be empty"),
         (r#"{"accounts":[{"api_key":"k","secrets":"env:GOOD"}]}"#, "accounts[0].secrets: expected a list"),
@@ -188,6 +203,28 @@ fn lines_are_read_by_the_same_reader() {
         ("account k abcdef==", "accounts[0]: expected `part=value`"),
         ("account k S3cret=x", "accounts[0]: unknown field (its name is not shown"),
         ("account k secret:x=y", "accounts[0]: unknown field (its name is not shown"),
+        ("account api_key=k secret=env:GOOD", "accounts[0].api_key: write the key itself: `account KEY secret=…`"),
+        ("account apikey=k secret=env:GOOD", "accounts[0].api_key: write the key itself"),
+        ("account secret=env:GOOD secret=env:SHORT", "accounts[0].api_key: write the key itself"),
+        ("account k secrets=env:GOOD", "accounts[0].secrets: unknown field, did you mean `secret`?"),
+        (
+            "account k secret=env:GOOD applications=a",
+            "accounts[0].applications: unknown field, did you mean `application`?",
+        ),
+        (
+            "account k secret=env:GOOD\nclient_certificate dns_names=a.b",
+            "client_certificate.dns_names: unknown field, did you mean `dns_name`?",
+        ),
+        (
+            "account k secret=env:GOOD\nclient_certificate subjects=CN=a",
+            "client_certificate.subjects: unknown field, did you mean `subject`?",
+        ),
+        (
+            "account k secret=env:GOOD\nclient_certificate sha256_fingerprints=00",
+            "client_certificate: unknown field (its name is not shown, it may be a secret), did you mean \
+             `sha256_fingerprint`?",
+        ),
+        ("account k secret=env:GOOD\nsource_addresses ::1", "source_addresses: unknown field, did you mean"),
         ("account k secret=env:GOOD\nmode report\nmode report", "mode: given more than once"),
         ("account k secret=env:GOOD\nmode", "mode: expected exactly one value"),
         ("account k secret=env:GOOD\nmax_agee 5m", "max_agee: unknown field"),

@@ -13,7 +13,7 @@ use secure_callbacks::policy::{Line, line_of};
 use secure_callbacks::problem::names;
 use secure_callbacks::{PolicyConfig, PolicyError, Verifier};
 
-use crate::host::conf::{Complained, Conf, Place, Words};
+use crate::host::conf::{AsksClients, Complained, Conf, Place, Words};
 use crate::host::cycle::ErrorLog;
 use crate::host::zone::Owner;
 use crate::host::zone::counters::Counters;
@@ -21,6 +21,7 @@ use crate::policy::ActivePolicy;
 use crate::replay::Tables;
 use crate::secrets::MasterProcess;
 use crate::silence::{Location, Protected};
+use crate::unasked::{Asked, Unasked};
 
 /// The name that switches the checks off, and that no policy can have.
 const OFF: &str = "off";
@@ -30,6 +31,7 @@ const OFF: &str = "off";
 pub(crate) struct MainConf {
     pub(crate) policies: Vec<Rc<ActivePolicy>>,
     pub(crate) protected: Protected,
+    pub(crate) unasked: Unasked,
 }
 
 /// What is configured for a location, or for what it inherits from.
@@ -73,10 +75,8 @@ impl MainConf {
         let config = PolicyConfig::from_lines(name, &lines).map_err(|error| complain(&error))?;
         let policy =
             config.resolve(&MasterProcess { directory: conf.directory() }).map_err(|error| complain(&error))?;
-        if let [first, ..] = policy.short_secrets() {
-            let all = policy.short_secrets().join(", ");
-            let advice = "shorter than 32 bytes, which RFC 7518 asks for";
-            conf.warn(place_of(first), format_args!("secure_callbacks_policy \"{name}\": {all}: {advice}"));
+        for warning in policy.warnings() {
+            conf.warn(place_of(&warning.field()), format_args!("secure_callbacks_policy \"{name}\": {warning}"));
         }
         let owner = Owner { conf, place: &place, policy: name, tag };
         let (counters, tables) = (Counters::request(owner)?, Tables::request(owner, &policy)?);
@@ -124,6 +124,11 @@ impl LocationConf {
         Ok(())
     }
 
+    /// Whether it has a setting of its own.
+    pub(crate) fn is_set(&self) -> bool {
+        self.setting.is_some()
+    }
+
     /// Finds the policy, once the setting is merged.
     pub(crate) fn find_policy(&mut self, main: &MainConf, conf: Conf<'_>) -> Result<(), Complained> {
         let Some(Setting { name, place }) = self.setting.as_ref().filter(|setting| setting.name != OFF) else {
@@ -146,6 +151,13 @@ impl LocationConf {
     pub(crate) fn protected(&self, name: &str, log: ErrorLog) -> Option<Location> {
         let Setting { name: policy, place } = self.setting.as_ref().filter(|_| self.policy.is_some())?;
         Some(Location { name: name.into(), policy: policy.clone(), place: place.clone(), log })
+    }
+
+    /// The location, or the server if it has no name, as one whose policy asks for a client certificate, if it does.
+    pub(crate) fn asked(&self, name: &str, asking: AsksClients) -> Option<Asked> {
+        let policy = self.policy.as_ref().filter(|policy| policy.verifier().policy().asks_for_certificate())?;
+        let Setting { place, .. } = self.setting.as_ref()?;
+        Some(Asked { name: name.into(), policy: policy.name().into(), place: place.clone(), asking })
     }
 
     /// Warns that another module's consent lets a request past the checks.

@@ -4,8 +4,8 @@
 //! in this order:
 //!
 //! 1. `module` and `hooks`: what nginx loads and calls. A panic ends at a hook, as a 503 and a log line.
-//! 2. `conf`, `policy` and `replay`: the directives, and a policy with its share of the shared memory. `silence`: what
-//!    the configuration would hide.
+//! 2. `conf`, `policy` and `replay`: the directives, and a policy with its share of the shared memory. `silence` and
+//!    `unasked`: what the configuration would hide, and what nobody could pass.
 //! 3. `access`, `context`, `settle`: the life of a callback.
 //! 4. `variables` and `metrics`: what the operator sees.
 //! 5. `host`: what the crate `ngx` lacks to put nginx's own structures behind safe functions. `unsafe` is there, in
@@ -23,4 +23,5 @@ mod replay;
 mod secrets;
 mod settle;
 mod silence;
+mod unasked;
 mod variables;

@@ -98,82 +98,87 @@ impl PolicyConfig {
     pub fn from_value(value: Value) -> Result<Self, PolicyError> {
         let mut fields = Fields::of(value, "")?;
         let config = Self {
-            name: fields.text("name", policy_name)?,
-            mode: fields.text("mode", mode)?.unwrap_or(Mode::Enforce),
-            accounts: accounts(&mut fields)?,
-            token_header: fields.text("token_header", token_header)?.unwrap_or_else(|| AUTHORIZATION.into()),
-            issuer: fields.text("issuer", filled)?.unwrap_or_else(|| "Vonage".into()),
-            max_age: fields.seconds("max_age")?.unwrap_or(300),
-            leeway: fields.seconds("leeway")?.unwrap_or(30),
-            payload_hash: fields.text("payload_hash", payload_hash)?.unwrap_or(PayloadHashRule::Required),
-            max_body_size: fields.bytes("max_body_size")?.unwrap_or(1 << 20),
-            replay: fields.flag("replay")?.unwrap_or(true),
-            replay_capacity: replay_capacity(&mut fields)?,
-            missing_token_status: missing_token_status(&mut fields)?,
-            expose_reason: fields.flag("expose_reason")?.unwrap_or(false),
-            realm: fields.text("realm", realm)?.unwrap_or_else(|| "callbacks".into()),
-            client_certificate: client_certificate(&mut fields)?,
-            source_addresses: fields.texts("source_addresses", parse_network)?.map(SourceAddresses::new),
+            name: fields.text("name", policy_name),
+            mode: fields.text("mode", mode).unwrap_or(Mode::Enforce),
+            accounts: accounts(&mut fields),
+            token_header: fields.text("token_header", token_header).unwrap_or_else(|| AUTHORIZATION.into()),
+            issuer: fields.text("issuer", filled).unwrap_or_else(|| "Vonage".into()),
+            max_age: fields.seconds("max_age").unwrap_or(300),
+            leeway: fields.seconds("leeway").unwrap_or(30),
+            payload_hash: fields.text("payload_hash", payload_hash).unwrap_or(PayloadHashRule::Required),
+            max_body_size: fields.bytes("max_body_size").unwrap_or(1 << 20),
+            replay: fields.flag("replay").unwrap_or(true),
+            replay_capacity: replay_capacity(&mut fields),
+            missing_token_status: missing_token_status(&mut fields),
+            expose_reason: fields.flag("expose_reason").unwrap_or(false),
+            realm: fields.text("realm", realm).unwrap_or_else(|| "callbacks".into()),
+            client_certificate: client_certificate(&mut fields),
+            source_addresses: fields.texts("source_addresses", parse_network).map(SourceAddresses::new),
         };
         fields.finish()?;
         Ok(config)
     }
 }
 
-fn accounts(fields: &mut Fields) -> Result<Vec<AccountConfig>, PolicyError> {
-    let values = fields.list("accounts")?.ok_or_else(|| fields.error("accounts", Problem::Missing))?;
-    let mut accounts: Vec<AccountConfig> = Vec::with_capacity(values.len());
-    for (index, value) in values.into_iter().enumerate() {
-        let account = account(Fields::of(value, &format!("accounts[{index}]"))?)?;
-        if accounts.iter().any(|other| other.api_key == account.api_key) {
-            return Err(PolicyError::new(format!("accounts[{index}].api_key"), Problem::DuplicateAccount));
+/// What is wrong with any of them is noted.
+fn accounts(fields: &mut Fields) -> Vec<AccountConfig> {
+    const NAME: &str = "accounts";
+    let values = fields.list(NAME);
+    let mut accounts: Vec<AccountConfig> = Vec::new();
+    for (index, value) in fields.required(NAME, values).into_iter().enumerate() {
+        match Fields::of(value, &format!("{NAME}[{index}]")).and_then(account) {
+            Ok(account) if accounts.iter().any(|other| other.api_key == account.api_key) => {
+                fields.wrong(&format!("{NAME}[{index}].api_key"), Problem::DuplicateAccount);
+            }
+            Ok(account) => accounts.push(account),
+            Err(error) => fields.note(error),
         }
-        accounts.push(account);
     }
-    Ok(accounts)
+    accounts
 }
 
 fn account(mut fields: Fields) -> Result<AccountConfig, PolicyError> {
-    let missing = |fields: &Fields, name| fields.error(name, Problem::Missing);
-    let account = AccountConfig {
-        api_key: fields.text("api_key", plain)?.ok_or_else(|| missing(&fields, "api_key"))?,
-        secrets: fields
-            .texts("secrets", |text| Ok(SecretReference::parse(text)?))?
-            .ok_or_else(|| missing(&fields, "secrets"))?,
-        applications: fields.texts("applications", plain)?,
-    };
+    let api_key = fields.text("api_key", plain);
+    let api_key = fields.required("api_key", api_key);
+    let secrets = fields.texts("secrets", |text| Ok(SecretReference::parse(text)?));
+    let secrets = fields.required("secrets", secrets);
+    let applications = fields.texts("applications", plain);
     fields.finish()?;
-    Ok(account)
+    Ok(AccountConfig { api_key, secrets, applications })
 }
 
 /// A rule that names nothing would trust whatever the proxy's authorities ever signed.
-fn client_certificate(fields: &mut Fields) -> Result<Option<CertificateRule>, PolicyError> {
+fn client_certificate(fields: &mut Fields) -> Option<CertificateRule> {
     const NAME: &str = "client_certificate";
-    let Some(value) = fields.take(NAME) else { return Ok(None) };
-    let mut kinds = Fields::of(value, NAME)?;
+    let mut kinds = Fields::of(fields.take(NAME)?, NAME).map_err(|error| fields.note(error)).ok()?;
     let rule = CertificateRule {
-        subjects: kinds.texts("subjects", WantedSubject::from_policy)?.unwrap_or_default(),
-        dns_names: kinds.texts("dns_names", DnsPattern::parse)?.unwrap_or_default(),
-        fingerprints: kinds.texts("sha256_fingerprints", parse_fingerprint)?.unwrap_or_default(),
+        subjects: kinds.texts("subjects", WantedSubject::from_policy).unwrap_or_default(),
+        dns_names: kinds.texts("dns_names", DnsPattern::parse).unwrap_or_default(),
+        fingerprints: kinds.texts("sha256_fingerprints", parse_fingerprint).unwrap_or_default(),
     };
-    kinds.finish()?;
-    if rule.subjects.is_empty() && rule.dns_names.is_empty() && rule.fingerprints.is_empty() {
-        return Err(fields.error(NAME, Problem::Expected("`subjects`, `dns_names` or `sha256_fingerprints`")));
+    if let Err(error) = kinds.finish() {
+        fields.note(error);
     }
-    Ok(Some(rule))
+    if rule.subjects.is_empty() && rule.dns_names.is_empty() && rule.fingerprints.is_empty() {
+        fields.wrong(NAME, Problem::Expected("`subjects`, `dns_names` or `sha256_fingerprints`"));
+    }
+    Some(rule)
 }
 
-fn replay_capacity(fields: &mut Fields) -> Result<u32, PolicyError> {
-    let count = fields.count("replay_capacity", 1, MOST_REMEMBERED)?;
-    Ok(count.and_then(|count| u32::try_from(count).ok()).unwrap_or(65_536))
+fn replay_capacity(fields: &mut Fields) -> u32 {
+    let count = fields.count("replay_capacity", 1, MOST_REMEMBERED);
+    count.and_then(|count| u32::try_from(count).ok()).unwrap_or(65_536)
 }
 
-fn missing_token_status(fields: &mut Fields) -> Result<Status, PolicyError> {
+fn missing_token_status(fields: &mut Fields) -> Status {
     const NAME: &str = "missing_token_status";
-    match fields.count(NAME, 0, u64::MAX)? {
-        None | Some(401) => Ok(Status::Unauthorized),
-        Some(503) => Ok(Status::ServiceUnavailable),
-        Some(_) => Err(fields.error(NAME, Problem::NotOneOf(&["401", "503"]))),
+    match fields.count(NAME, 0, u64::MAX) {
+        Some(503) => Status::ServiceUnavailable,
+        None | Some(401) => Status::Unauthorized,
+        Some(_) => {
+            fields.wrong(NAME, Problem::NotOneOf(&["401", "503"]));
+            Status::Unauthorized
+        }
     }
 }
 

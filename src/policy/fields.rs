@@ -1,4 +1,5 @@
-//! Takes the fields of one object, each once, and names what is wrong by its place.
+//! Takes the fields of one object, each once, and names what is wrong by its place. What is wrong first is kept until all
+//! are taken, so that a reader is one line for each field: a way out at every field would be 3 KB of the filter.
 
 use alloc::format;
 use alloc::string::String;
@@ -15,13 +16,15 @@ pub(super) struct Fields {
     left: Map<String, Value>,
     /// The names that were asked for: all that there are, once everything is taken.
     asked: Vec<&'static str>,
+    /// What was wrong first.
+    wrong: Option<PolicyError>,
 }
 
 impl Fields {
     /// The fields of `value`, which stands at `place` (empty for the policy itself).
     pub(super) fn of(value: Value, place: &str) -> Result<Self, PolicyError> {
         match value {
-            Value::Object(left) => Ok(Self { place: place.into(), left, asked: Vec::new() }),
+            Value::Object(left) => Ok(Self { place: place.into(), left, asked: Vec::new(), wrong: None }),
             _ => Err(PolicyError::new(place, Problem::Expected("an object"))),
         }
     }
@@ -31,109 +34,135 @@ impl Fields {
         if self.place.is_empty() { name.into() } else { format!("{}.{name}", self.place) }
     }
 
-    pub(super) fn error(&self, name: &str, problem: Problem) -> PolicyError {
-        PolicyError::new(self.place(name), problem)
+    /// Notes what is wrong with a field.
+    #[inline(never)]
+    pub(super) fn wrong(&mut self, name: &str, problem: Problem) {
+        self.note(PolicyError::new(self.place(name), problem));
     }
 
+    /// Notes an error; the first counts.
+    pub(super) fn note(&mut self, error: PolicyError) {
+        self.wrong.get_or_insert(error);
+    }
+
+    /// A value that was read, or what is wrong with the field.
+    fn read<T>(&mut self, name: &str, read: Result<T, Problem>) -> Option<T> {
+        read.map_err(|problem| self.wrong(name, problem)).ok()
+    }
+
+    #[inline(never)]
     pub(super) fn take(&mut self, name: &'static str) -> Option<Value> {
         self.asked.push(name);
         self.left.remove(name)
     }
 
     /// A text, read further by `read`; `None` if it is absent.
-    pub(super) fn text<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(&str) -> Result<T, Problem>,
-    ) -> Result<Option<T>, PolicyError> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => read(&text).map(Some).map_err(|problem| self.error(name, problem)),
-            Some(_) => Err(self.error(name, Problem::Expected("text"))),
-        }
+    pub(super) fn text<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Result<T, Problem>) -> Option<T> {
+        let text = self.string(name)?;
+        self.read(name, read(&text))
+    }
+
+    /// The part that is the same for all, and there once.
+    #[inline(never)]
+    fn string(&mut self, name: &'static str) -> Option<String> {
+        let value = self.take(name)?;
+        self.read(name, string(value))
+    }
+
+    /// What must be there.
+    pub(super) fn required<T: Default>(&mut self, name: &str, value: Option<T>) -> T {
+        value.unwrap_or_else(|| {
+            self.wrong(name, Problem::Missing);
+            T::default()
+        })
     }
 
     /// A duration in seconds.
-    pub(super) fn seconds(&mut self, name: &'static str) -> Result<Option<i64>, PolicyError> {
-        match self.left.get(name) {
-            Some(Value::Number(_)) => {
-                Err(self.error(name, Problem::Expected("a duration with its unit, such as `300s`")))
-            }
-            _ => self.text(name, units::seconds),
+    pub(super) fn seconds(&mut self, name: &'static str) -> Option<i64> {
+        if let Some(Value::Number(_)) = self.left.get(name) {
+            self.wrong(name, Problem::Expected("a duration with its unit, such as `300s`"));
         }
+        self.text(name, units::seconds)
     }
 
     /// A size in bytes.
-    pub(super) fn bytes(&mut self, name: &'static str) -> Result<Option<u64>, PolicyError> {
-        match self.left.get(name).and_then(whole_number) {
-            Some(number) => {
+    pub(super) fn bytes(&mut self, name: &'static str) -> Option<u64> {
+        match self.left.get(name) {
+            Some(number @ Value::Number(_)) => {
+                let size = whole_number(number).ok_or(units::A_SIZE).and_then(units::bytes_from_number);
                 self.take(name);
-                units::bytes_from_number(number).map(Some).map_err(|problem| self.error(name, problem))
+                self.read(name, size)
             }
-            None => self.text(name, units::bytes),
+            _ => self.text(name, units::bytes),
         }
     }
 
     /// A flag: a JSON one, or `on` and `off`, because YAML reads a bare `off` as a flag and lines have words alone.
-    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, PolicyError> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(flag)),
-            Some(Value::String(text)) if text == "on" => Ok(Some(true)),
-            Some(Value::String(text)) if text == "off" => Ok(Some(false)),
-            Some(_) => Err(self.error(name, Problem::NotOneOf(&["on", "off"]))),
-        }
+    pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let flag = match self.take(name)? {
+            Value::Bool(flag) => Ok(flag),
+            Value::String(text) if text == "on" => Ok(true),
+            Value::String(text) if text == "off" => Ok(false),
+            _ => Err(Problem::NotOneOf(&["on", "off"])),
+        };
+        self.read(name, flag)
     }
 
     /// A count: a JSON number, or its digits, because lines have words alone.
-    pub(super) fn count(&mut self, name: &'static str, least: u64, most: u64) -> Result<Option<u64>, PolicyError> {
-        let Some(value) = self.take(name) else { return Ok(None) };
+    pub(super) fn count(&mut self, name: &'static str, least: u64, most: u64) -> Option<u64> {
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        let count = match &value {
+        let count = match &self.take(name)? {
             Value::String(text) => digits(text),
             number => whole_number(number),
         };
-        match count {
-            None => Err(self.error(name, Problem::Expected("a whole number"))),
-            Some(count) if (least..=most).contains(&count) => Ok(Some(count)),
-            Some(_) => Err(self.error(name, Problem::OutOfRange { least, most })),
-        }
+        let count = match count {
+            None => Err(Problem::Expected("a whole number")),
+            Some(count) if (least..=most).contains(&count) => Ok(count),
+            Some(_) => Err(Problem::OutOfRange { least, most }),
+        };
+        self.read(name, count)
     }
 
     /// A list of texts that is not empty, each read by `read`; `None` if it is absent.
-    pub(super) fn texts<T>(
-        &mut self,
-        name: &'static str,
-        read: impl Fn(&str) -> Result<T, Problem>,
-    ) -> Result<Option<Vec<T>>, PolicyError> {
-        let Some(values) = self.list(name)? else { return Ok(None) };
+    pub(super) fn texts<T>(&mut self, name: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<Vec<T>> {
+        let values = self.list(name)?;
         let mut list = Vec::with_capacity(values.len());
-        for (index, value) in values.iter().enumerate() {
-            let item = match value {
-                Value::String(text) => read(text),
-                _ => Err(Problem::Expected("text")),
-            };
-            list.push(item.map_err(|problem| PolicyError::new(format!("{}[{index}]", self.place(name)), problem))?);
+        for (index, value) in values.into_iter().enumerate() {
+            match string(value).and_then(|text| read(&text)) {
+                Ok(item) => list.push(item),
+                Err(problem) => self.wrong(&format!("{name}[{index}]"), problem),
+            }
         }
-        Ok(Some(list))
+        Some(list)
     }
 
     /// A list that is not empty; `None` if it is absent.
-    pub(super) fn list(&mut self, name: &'static str) -> Result<Option<Vec<Value>>, PolicyError> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::Array(values)) if values.is_empty() => Err(self.error(name, Problem::Empty)),
-            Some(Value::Array(values)) => Ok(Some(values)),
-            Some(_) => Err(self.error(name, Problem::Expected("a list"))),
-        }
+    #[inline(never)]
+    pub(super) fn list(&mut self, name: &'static str) -> Option<Vec<Value>> {
+        let list = match self.take(name)? {
+            Value::Array(values) if values.is_empty() => Err(Problem::Empty),
+            Value::Array(values) => Ok(values),
+            _ => Err(Problem::Expected("a list")),
+        };
+        self.read(name, list)
     }
 
-    /// Refuses what was not taken.
+    /// What was wrong first; then what was not taken.
     pub(super) fn finish(self) -> Result<(), PolicyError> {
-        match self.left.keys().next() {
-            None => Ok(()),
-            Some(name) => Err(PolicyError::unknown(&self.place, name, &self.asked)),
+        match (self.wrong, self.left.keys().next()) {
+            (Some(wrong), _) => Err(wrong),
+            (None, None) => Ok(()),
+            (None, Some(name)) => Err(PolicyError::unknown(&self.place, name, &self.asked)),
         }
+    }
+}
+
+fn string(value: Value) -> Result<String, Problem> {
+    match value {
+        Value::String(text) => Ok(text),
+        // YAML takes digits without quotes for a number, as some keys are.
+        Value::Number(_) => Err(Problem::Expected("text: quote it")),
+        _ => Err(Problem::Expected("text")),
     }
 }
 

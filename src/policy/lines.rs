@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
-use crate::problem::{PolicyError, Problem};
+use crate::problem::{PolicyError, Problem, names};
 
 /// One line: its first word, and the others, without the quotes around a whole word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +46,10 @@ const ACCOUNT_PARTS: Parts = &[("secret", "secrets"), ("application", "applicati
 const CERTIFICATE_PARTS: Parts =
     &[("subject", "subjects"), ("dns_name", "dns_names"), ("sha256_fingerprint", "sha256_fingerprints")];
 
-/// Which of the lines of a block a place is in that [`PolicyError`] or [`Policy::short_secrets`] names; `None`: in none of
+/// Which of the lines of a block a place is in that [`PolicyError`] or [`Policy::warnings`] names; `None`: in none of
 /// them, such as a field that is missing. Places name fields as the JSON form has them.
 ///
-/// [`Policy::short_secrets`]: super::Policy::short_secrets
+/// [`Policy::warnings`]: super::Policy::warnings
 #[must_use]
 pub fn line_of(place: &str, lines: &[Line]) -> Option<usize> {
     let (field, rest) = place.split_at(place.find(['.', '[']).unwrap_or(place.len()));
@@ -103,6 +103,11 @@ fn account(line: &Line, index: usize) -> Result<Value, PolicyError> {
     let Some((api_key, parts)) = line.values.split_first() else {
         return Err(PolicyError::new(format!("{place}.api_key"), Problem::Missing));
     };
+    // Read as a key, such a word would be the key of nobody.
+    let part = api_key.split_once('=').map_or("", |(part, _)| part);
+    if names::close(part, &["api_key", "secret", "application"]).is_some() {
+        return Err(PolicyError::new(format!("{place}.api_key"), Problem::KeyWanted));
+    }
     let mut account = Map::new();
     account.insert("api_key".into(), api_key.as_str().into());
     fill(&mut account, parts, ACCOUNT_PARTS, &place)?;

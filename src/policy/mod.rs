@@ -9,6 +9,7 @@ mod fields;
 mod lines;
 mod strict_json;
 mod units;
+mod warning;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -20,6 +21,7 @@ use jsonwebtoken::DecodingKey;
 
 pub use config::{AccountConfig, Mode, PayloadHashRule, PolicyConfig};
 pub use lines::{Line, line_of};
+pub use warning::Warning;
 
 use crate::certificate::CertificateRule;
 use crate::code::Status;
@@ -63,7 +65,7 @@ pub struct Policy {
     /// As many keys of nobody's as the account with the most secrets has.
     spare_keys: Vec<DecodingKey>,
     challenges: Challenges,
-    short_secrets: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl PolicyConfig {
@@ -75,18 +77,18 @@ impl PolicyConfig {
         // Taken out: a secret that stands in the configuration itself is kept as a key alone.
         let written = mem::take(&mut self.accounts);
         let mut accounts = Vec::with_capacity(written.len());
-        let mut short_secrets = Vec::new();
+        let mut warnings = Vec::new();
         for (index, account) in written.iter().enumerate() {
             let mut keys = Vec::with_capacity(account.secrets.len());
             for (nth, reference) in account.secrets.iter().enumerate() {
-                let place = || format!("accounts[{index}].secrets[{nth}]");
-                let secret = reference
-                    .resolve(secrets)
-                    .map_err(|problem| PolicyError::new(place(), Problem::Secret(problem)))?;
-                if secret.is_short() {
-                    short_secrets.push(place());
-                }
+                let secret = reference.resolve(secrets).map_err(|problem| {
+                    PolicyError::new(format!("accounts[{index}].secrets[{nth}]"), Problem::Secret(problem))
+                })?;
+                warning::of_secret(&mut warnings, [index, nth], &secret, reference.drops_newline());
                 keys.push(token::key_of(&secret));
+            }
+            for (nth, id) in account.applications.iter().flatten().enumerate() {
+                warning::of_application(&mut warnings, [index, nth], id);
             }
             let account = Account {
                 api_key: account.api_key.as_str().into(),
@@ -103,7 +105,7 @@ impl PolicyConfig {
         let spare_keys = iter::repeat_with(token::spare_key).take(most).collect();
         let name = self.name.clone().unwrap_or_else(|| config::DEFAULT_NAME.into());
         let challenges = Challenges::for_realm(&self.realm);
-        Ok(Policy { config: self, name, accounts, spare_keys, challenges, short_secrets })
+        Ok(Policy { config: self, name, accounts, spare_keys, challenges, warnings })
     }
 }
 
@@ -150,10 +152,16 @@ impl Policy {
         self.config.max_age.saturating_add(self.config.leeway)
     }
 
-    /// The places of secrets shorter than RFC 7518 asks for (32 bytes): worth one warning at the start.
+    /// What is doubtful in it: worth one warning each at the start.
     #[must_use]
-    pub fn short_secrets(&self) -> &[String] {
-        &self.short_secrets
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether it takes only callbacks on connections with a client certificate.
+    #[must_use]
+    pub fn asks_for_certificate(&self) -> bool {
+        self.config.client_certificate.is_some()
     }
 
     /// Takes as many steps for an account that is not there, whatever the place of one that is.

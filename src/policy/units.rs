@@ -10,6 +10,9 @@ const LONGEST_SECONDS: u64 = 365 * 24 * 60 * 60;
 /// A body that is held whole in a proxy's memory; callbacks have less than 4 KiB.
 const LARGEST_BYTES: u64 = 1 << 30;
 
+/// What is no size.
+pub(super) const A_SIZE: Problem = Problem::Expected("a size such as `64KiB` or `1MiB`");
+
 /// `300s`, `5m`, `24h`, in seconds.
 pub(super) fn seconds(text: &str) -> Result<i64, Problem> {
     const EXPECTED: Problem = Problem::Expected("a duration such as `300s`, `5m` or `24h`");
@@ -22,7 +25,6 @@ pub(super) fn seconds(text: &str) -> Result<i64, Problem> {
 
 /// `64KiB`, `1MiB`, `1GiB`, `64k`, `1m`, `1g`, or a plain number, in bytes.
 pub(super) fn bytes(text: &str) -> Result<u64, Problem> {
-    const EXPECTED: Problem = Problem::Expected("a size such as `64KiB` or `1MiB`");
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;
     const GIB: u64 = 1024 * MIB;
@@ -39,7 +41,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, Problem> {
         ("G", GIB),
         ("", 1),
     ];
-    let (count, factor) = split(text, &UNITS).ok_or(EXPECTED)?;
+    let (count, factor) = split(text, &UNITS).ok_or(A_SIZE)?;
     let size = count.checked_mul(factor).filter(|size| (1..=LARGEST_BYTES).contains(size));
     size.ok_or(Problem::OutOfRange { least: 1, most: LARGEST_BYTES })
 }

@@ -84,6 +84,8 @@ pub enum Problem {
     Characters(&'static str),
     /// Another account has the same `api_key`.
     DuplicateAccount,
+    /// A line's first word is a part, and not the account's key.
+    KeyWanted,
     /// A header that the proxy or the application owns can't hold the token.
     ReservedHeader,
     /// The secret can't be had from where the reference says. The reference is not told: where somebody took the wrong
@@ -126,6 +128,7 @@ impl fmt::Display for Problem {
             Self::OutOfRange { least, most } => write!(f, "out of range: from {least} to {most}"),
             Self::Characters(allowed) => write!(f, "only {allowed} may stand here"),
             Self::DuplicateAccount => f.write_str("another account has the same api_key; put its secrets together"),
+            Self::KeyWanted => f.write_str("write the key itself: `account KEY secret=…`"),
             Self::ReservedHeader => f.write_str("this header can't hold the token"),
             Self::Secret(problem) => problem.fmt(f),
         }

@@ -1,6 +1,8 @@
 //! The plugin's configuration into a policy at work. Envoy hands over a `google.protobuf.StringValue` as its text and a
 //! `google.protobuf.Struct` as raw protobuf.
 
+use std::fmt::Write as _;
+
 use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value as StructValue};
@@ -34,11 +36,14 @@ pub fn configure<H: Host<Metrics = Metrics, Store = Tables>>(
     Ok(Protection::new(policy, metrics, tables))
 }
 
-/// The secrets that are worth a warning, by their places; none if another worker has warned of the same.
-pub fn short_secrets_to_warn_of<'p>(policy: &'p Policy, data: &impl SharedData) -> &'p [String] {
-    let places = policy.short_secrets();
-    let news = !places.is_empty() && is_news(data, &key(policy.name(), "short_secrets"), places.join(" ").as_bytes());
-    if news { places } else { &[] }
+/// The policy's warnings as one text, a line each; none if there are none, or if another worker has told the same.
+pub fn warnings_to_tell(policy: &Policy, data: &impl SharedData) -> Option<String> {
+    let mut text = String::new();
+    for warning in policy.warnings() {
+        let _ = writeln!(text, "{warning}");
+    }
+    let is_told = !text.is_empty() && is_news(data, &key(policy.name(), "warnings"), text.as_bytes());
+    is_told.then_some(text)
 }
 
 /// Reads a policy from the bytes of a plugin's configuration.

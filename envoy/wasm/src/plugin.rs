@@ -11,7 +11,7 @@ use secure_callbacks::UnixSeconds;
 use secure_callbacks_envoy::host::{Flow, Host};
 use secure_callbacks_envoy::{Filter, Protection};
 
-use crate::configuration::{SandboxSecrets, configure, short_secrets_to_warn_of};
+use crate::configuration::{SandboxSecrets, configure, warnings_to_tell};
 use crate::envoy::Envoy;
 
 /// How often reservations lapse and a part of the replay entries is counted (a small table's all at once, a large one's in
@@ -36,8 +36,10 @@ impl RootContext for Plugin {
         let configured = configure(&Envoy::plugin_configuration(), &SandboxSecrets, &Envoy, now());
         match configured {
             Ok(protection) => {
-                for place in short_secrets_to_warn_of(protection.verifier().policy(), &Envoy) {
-                    log::warn!("secure_callbacks: configuration: {place}: fewer than 32 bytes");
+                if let Some(warnings) = warnings_to_tell(protection.verifier().policy(), &Envoy) {
+                    for warning in warnings.lines() {
+                        log::warn!("secure_callbacks: configuration: {warning}");
+                    }
                 }
                 Envoy::tick_every(TICK);
                 let protection = Rc::new(protection);

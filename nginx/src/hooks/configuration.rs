@@ -16,7 +16,7 @@ use super::checks::Checks;
 use super::request::{check, get_variable, serve_metrics};
 use crate::conf::{LocationConf, MainConf};
 use crate::host::bits::has_no_name;
-use crate::host::conf::Conf;
+use crate::host::conf::{AsksClients, Conf};
 use crate::host::cycle::{Cycle, ErrorLog};
 use crate::host::headers::over;
 use crate::host::pool::Keep;
@@ -49,6 +49,7 @@ pub(crate) unsafe extern "C" fn merge_loc_conf(
         // SAFETY: these are what `create_loc_conf` made, two different ones.
         let (above, location) =
             unsafe { (above.cast::<LocationConf>().as_ref()?, location.cast::<LocationConf>().as_mut()?) };
+        let is_set = location.is_set();
         location.merge(above).ok()?;
         location.find_policy(Checks::main_conf(conf.view())?, conf).ok()?;
         // nginx's core is merged before this module.
@@ -60,6 +61,12 @@ pub(crate) unsafe extern "C" fn merge_loc_conf(
             && let Some(protected) = location.protected(&name, log)
         {
             Checks::main_conf_mut(conf.view())?.protected.add(protected);
+        }
+        // A server that only inherits may have nothing but locations with settings of their own.
+        if let Some(asking) = AsksClients::of(conf).filter(|_| !has_no_name(core) && (is_set || !name.is_empty()))
+            && let Some(asked) = location.asked(&name, asking)
+        {
+            Checks::main_conf_mut(conf.view())?.unasked.add(asked);
         }
         // Blocks without a name of their own (`if`, `limit_except`) belong to a location that has warned.
         if core.satisfy == NGX_HTTP_SATISFY_ANY as usize && !has_no_name(core) {
@@ -140,7 +147,9 @@ fn add_variables(conf: Conf<'_>) -> Option<()> {
 }
 
 fn add_access_handler(conf: Conf<'_>) -> Option<()> {
-    Checks::main_conf(conf.view())?.warn_of_unused(conf);
+    let main = Checks::main_conf(conf.view())?;
+    main.warn_of_unused(conf);
+    main.unasked.warn(conf);
     let core = NgxHttpCoreModule::main_conf_mut(conf.view())?;
     let phase = core.phases.get_mut(ngx_http_phases_NGX_HTTP_ACCESS_PHASE as usize)?;
     // SAFETY: the array is of handlers, and nginx makes room for one.

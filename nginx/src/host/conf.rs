@@ -12,7 +12,11 @@ use std::string::String;
 use std::vec::Vec;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK, NgxStr, Pool};
-use ngx::ffi::{NGX_LOG_EMERG, NGX_LOG_WARN, ngx_command_t, ngx_conf_include, ngx_conf_parse, ngx_conf_t, ngx_str_t};
+use ngx::ffi::{
+    NGX_LOG_EMERG, NGX_LOG_WARN, ngx_command_t, ngx_conf_include, ngx_conf_parse, ngx_conf_t, ngx_http_ssl_srv_conf_t,
+    ngx_str_t,
+};
+use ngx::http::{HttpModuleServerConf, NgxHttpSslModule};
 use ngx::ngx_log_error;
 
 /// Something in the configuration is wrong, and the log says what and where.
@@ -118,6 +122,23 @@ impl<'c> Conf<'c> {
             NGX_CONF_OK => Ok(lines),
             _ => Err(Complained),
         }
+    }
+}
+
+/// What a server says of client certificates. It is known while its locations are read; its value may come later.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsksClients(NonNull<ngx_http_ssl_srv_conf_t>);
+
+impl AsksClients {
+    /// Of the server that is being merged.
+    pub(crate) fn of(conf: Conf<'_>) -> Option<Self> {
+        NgxHttpSslModule::server_conf(conf.view()).map(|server| Self(NonNull::from(server)))
+    }
+
+    /// Whether `ssl_verify_client` is off. `_` is what it is a part of, merged to its end.
+    pub(crate) fn is_off(self, _: Conf<'_>) -> bool {
+        // SAFETY: it lives as long as the configuration.
+        unsafe { self.0.as_ref() }.verify == 0
     }
 }
 

@@ -4,7 +4,7 @@ use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use secure_callbacks::SecretSource;
-use secure_callbacks_envoy_wasm::configuration::{SandboxSecrets, configure, read, short_secrets_to_warn_of};
+use secure_callbacks_envoy_wasm::configuration::{SandboxSecrets, configure, read, warnings_to_tell};
 
 use super::fake::{FakeEnvoy, Known, NOW, Shared};
 
@@ -100,12 +100,16 @@ fn a_short_secret_is_warned_of_once() {
         let json = GOOD.replace("env:SECRET", &format!("text:{secret}"));
         configure::<FakeEnvoy>(json.as_bytes(), &Known, &shared, NOW).unwrap()
     };
-    let warned = |secret: &str| short_secrets_to_warn_of(configured(secret).verifier().policy(), &shared).to_vec();
-    assert_eq!(warned("short"), ["accounts[0].secrets[0]"]);
-    assert!(warned("short").is_empty());
-    assert!(warned(&"long".repeat(8)).is_empty());
+    let warned = |secret: &str| warnings_to_tell(configured(secret).verifier().policy(), &shared);
+    let short = "accounts[0].secrets[0]: shorter than 32 bytes, which RFC 7518 asks for\n";
+    assert_eq!(warned("short").as_deref(), Some(short));
+    assert_eq!(warned("short"), None);
+    // A word that was shared before, with another doubt in it.
+    let blank = "accounts[0].secrets[0]: begins with a blank, which is taken as part of the secret\n";
+    assert_eq!(warned(" short").unwrap(), format!("{blank}{short}"));
+    assert_eq!(warned(&"long".repeat(8)), None);
     shared.break_down(true);
-    assert_eq!(warned("short").len(), 1);
+    assert!(warned("short").is_some());
 }
 
 #[test]

@@ -12,8 +12,11 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
     stage.test("a_refusal_s_line_says_what_decided_it", tests, what_decided);
 }
 
+/// A code, the details that may be told, and the change to a good token that leads there.
+type Row = (&'static str, &'static [&'static str], fn(Token) -> Token);
+
 fn what_decided(running: &Running) -> Result<()> {
-    let changes: [(&str, &[&str], fn(Token) -> Token); 8] = [
+    let changes: [Row; 8] = [
         ("claim_missing", &["jti"], |token| token.without("jti")),
         ("claim_malformed", &["exp"], |token| token.claim("exp", "soon")),
         ("claim_malformed", &["payload_hash"], |token| token.claim("payload_hash", "none")),

@@ -29,6 +29,7 @@ mod nginx_names;
 mod nginx_redirects;
 mod secrecy;
 mod slips;
+mod warnings;
 
 use libtest_mimic::{Arguments, Trial};
 use secure_callbacks_harness::proxy;
@@ -54,6 +55,7 @@ fn main() {
         around::add(&stage, &mut tests);
         core_dumps::add(&stage, &mut tests);
         log_lines::add(&stage, &mut tests);
+        warnings::add(&stage, &mut tests);
         match kind {
             ProxyKind::Envoy => {
                 envoy::add(&stage, &mut tests);

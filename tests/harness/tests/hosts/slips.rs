@@ -19,7 +19,7 @@ const SECRETS: [&str; 5] = [
 ];
 
 /// Blocks with a slip in them, and what is said of it. `#` is the secret, `@` a good account line.
-const BLOCKS: [(&str, &str); 41] = [
+const BLOCKS: [(&str, &str); 43] = [
     ("account a1b2c3d #=;", "accounts[0]: expected `part=value`"),
     ("account a1b2c3d #==;", "accounts[0]: expected `part=value`"),
     ("account a1b2c3d #;", "accounts[0]: "),
@@ -38,6 +38,8 @@ const BLOCKS: [(&str, &str); 41] = [
     ("account a1b2c3d secrets=text:#;", "accounts[0].secrets: unknown field, did you mean `secret`?"),
     ("account a1b2c3d secrt=text:#;", "accounts[0].secrt: unknown field, did you mean `secret`?"),
     ("account #;", "accounts[0].secrets: required, but missing"),
+    ("account secret=text:#;", "accounts[0].api_key: write the key itself"),
+    ("account api_key=# secret=text:long-enough;", "accounts[0].api_key: write the key itself"),
     ("account # secret=text:long-enough; account # secret=text:long-enough;", "accounts[1].api_key: another account"),
     ("acount a1b2c3d secret=text:#;", "acount: unknown field, did you mean `account`?"),
     ("accounts a1b2c3d secret=text:#;", "accounts: unknown field, did you mean `account`?"),
