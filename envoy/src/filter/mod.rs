@@ -140,6 +140,12 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
         }
     }
 
+    /// Whether the request is held, and waits for more of it.
+    #[must_use]
+    pub fn awaits_more(&self) -> bool {
+        self.callback.takes_body() || self.refusal.is_some()
+    }
+
     /// The stream is over. A callback without an answer was not taken.
     pub fn done(&mut self) {
         let Some(protection) = self.protection.clone() else { return };

@@ -48,6 +48,12 @@ impl Envoy {
         }
     }
 
+    /// How many bytes of the present request Envoy has received: its head's, as names and values, and its body's.
+    pub(crate) fn received() -> Option<u64> {
+        let bytes = abi::property("request\0total_size").ok()?;
+        bytes.try_into().ok().map(u64::from_le_bytes)
+    }
+
     /// Sets a gauge.
     pub(crate) fn set_gauge(metric: MetricId, value: u64) {
         // A metric that can't be written is no reason to do anything else differently.

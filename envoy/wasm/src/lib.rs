@@ -5,6 +5,7 @@
 //! - [`shared_data`]: shared data, above the [`SharedData`](shared_data::SharedData) trait.
 //! - [`metrics`]: the names of the metrics, and how Envoy makes Prometheus labels of them.
 //! - [`attributes`]: where Envoy has what it knows of a request.
+//! - [`handed_on`]: whether Envoy hands on the bodies of held requests.
 //! - [`pairs`]: header maps, as they cross the border of the sandbox.
 //!
 //! Only `envoy` calls Envoy, and only `plugin` is called by it; both exist in the sandbox alone. All the rest builds and
@@ -16,6 +17,7 @@ pub mod attributes;
 pub mod configuration;
 #[cfg(target_arch = "wasm32")]
 mod envoy;
+pub mod handed_on;
 #[cfg(target_arch = "wasm32")]
 mod logger;
 pub mod metrics;

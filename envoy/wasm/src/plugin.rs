@@ -1,6 +1,6 @@
 //! What Envoy calls: the plugin, once for each configuration and worker, and the requests.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use secure_callbacks_envoy::{Filter, Protection};
 
 use crate::configuration::{SandboxSecrets, configure, warnings_to_tell};
 use crate::envoy::Envoy;
+use crate::handed_on::{self, HandedOn};
 
 /// How often reservations lapse and a part of the replay entries is counted (a small table's all at once, a large one's in
 /// a quarter of a minute).
@@ -20,12 +21,14 @@ const TICK: Duration = Duration::from_secs(1);
 
 proxy_wasm::main! {{
     Envoy::report_panics(abandon);
-    proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None }));
+    proxy_wasm::set_root_context(|_| Box::new(Plugin { protection: None, said: Rc::default() }));
 }}
 
 /// One configuration on one worker.
 struct Plugin {
     protection: Option<Rc<Protection<Envoy>>>,
+    /// Whether it was said that bodies are not handed on.
+    said: Rc<Cell<bool>>,
 }
 
 impl Context for Plugin {}
@@ -68,7 +71,8 @@ impl RootContext for Plugin {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(EnvoyRequest(Filter::new(Envoy, self.protection.clone(), context_id))))
+        let filter = Filter::new(Envoy, self.protection.clone(), context_id);
+        Some(Box::new(EnvoyRequest { filter, body: HandedOn::new(&self.said) }))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -104,26 +108,39 @@ fn now() -> UnixSeconds {
 }
 
 /// One request.
-struct EnvoyRequest(Filter<Envoy, Rc<Protection<Envoy>>>);
+struct EnvoyRequest {
+    filter: Filter<Envoy, Rc<Protection<Envoy>>>,
+    body: HandedOn,
+}
 
 // The end of the stream is the drop of the filter: Envoy deletes the context then.
+impl Drop for EnvoyRequest {
+    fn drop(&mut self) {
+        if self.body.is_missed(self.filter.awaits_more(), &Envoy, Envoy::received) {
+            log::warn!("{}", handed_on::LINE);
+        }
+    }
+}
+
 impl Context for EnvoyRequest {}
 
 impl HttpContext for EnvoyRequest {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        action(self.0.request_headers(end_of_stream))
+        action(self.filter.request_headers(end_of_stream))
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
-        action(self.0.request_body(body_size, end_of_stream))
+        self.body.more();
+        action(self.filter.request_body(body_size, end_of_stream))
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        action(self.0.request_trailers())
+        self.body.more();
+        action(self.filter.request_trailers())
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        self.0.response_headers();
+        self.filter.response_headers();
         Action::Continue
     }
 }

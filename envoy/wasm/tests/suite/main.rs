@@ -7,6 +7,7 @@ mod configuration;
 mod connection;
 mod fake;
 mod filter;
+mod handed_on;
 mod log_line;
 mod pairs;
 mod refusal;

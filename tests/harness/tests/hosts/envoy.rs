@@ -8,6 +8,8 @@ use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_harness::upstream::Upstream;
 use secure_callbacks_support::Framing;
 use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 /// What most tests have Envoy log.
@@ -15,6 +17,7 @@ pub(crate) const LEVELS: &str = "wasm:warning";
 
 pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
     tests.push(("without_the_stop_iteration_flag_nothing_is_forwarded".into(), Box::new(without_the_flag)));
+    tests.push(("with_the_stop_iteration_flag_nothing_is_said_of_it".into(), Box::new(with_the_flag)));
     tests.push(("two_policies_share_a_sandbox_and_not_their_memory".into(), Box::new(two_policies)));
     tests.push(("large_bodies_are_told_apart_by_every_bit".into(), Box::new(large_bodies)));
     stage.test("metrics_count_by_policy_and_result", tests, metrics);
@@ -52,6 +55,33 @@ fn without_the_flag() -> Result<()> {
             untouched(&running.upstream, &callback)?;
         }
     }
+    // Each worker says it once.
+    let said = running.proxy.log().matches("is allow_on_headers_stop_iteration set").count();
+    ensure!((1..=2).contains(&said), "said {said} times:\n{}", running.proxy.log());
+    Ok(())
+}
+
+/// With the flag no request gives the warning: neither one that is taken or refused, nor a head whose body never comes.
+fn with_the_flag() -> Result<()> {
+    let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
+    let (running, ports) = start(vec![filter], &json!({ "stream_idle_timeout": "1s" }), LEVELS)?;
+    for framing in [Framing::Length, Framing::ChunkedTrailers, Framing::H2Trailers] {
+        let mut headless = Callback::new();
+        headless.message.headers.clear();
+        for mut callback in [Callback::new(), Callback::forged(), headless] {
+            callback.message = callback.message.framed(framing);
+            wait(send::send(ports[0], &callback.message))?;
+        }
+    }
+    let token = Callback::new().token.sign();
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 5\r\n\r\n");
+    let mut client = TcpStream::connect(ports[0].http1)?;
+    client.write_all(head.as_bytes())?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    let log = running.proxy.log();
+    ensure!(!log.contains("allow_on_headers_stop_iteration"), "{log}");
     Ok(())
 }
 
