@@ -35,8 +35,8 @@ fn warned(outcome: &Outcome, due: &[&str]) -> Result<()> {
 
 fn in_nginx(kind: ProxyKind) -> Result<()> {
     let directory = Directory::new("check")?;
-    directory.write("one.secret", &format!("\"{SECRET}\"\n"))?;
-    directory.write("two.secret", &format!("{SECRET}\n\n"))?;
+    directory.write("one.secret", format!("\"{SECRET}\"\n"))?;
+    directory.write("two.secret", format!("{SECRET}\n\n"))?;
     let http = "    secure_callbacks_policy video {
         account a secret=file:one.secret;
         account b secret=file:two.secret application=one,two;
@@ -105,7 +105,7 @@ impl Row {
         // Without its authority's file nginx takes no `ssl_verify_client on`.
         let directory = Directory::new("check")?;
         let authority = Authority::root("somebody");
-        directory.write("authority.pem", &authority.pem())?;
+        directory.write("authority.pem", authority.pem())?;
         let http =
             format!("{policies}    server {{ listen 127.0.0.1:1; ssl_client_certificate authority.pem; {server} }}\n");
         let config = nginx::config(Some(&tools::find(kind)?.filter), &[], &http);
