@@ -18,6 +18,7 @@
 mod body;
 mod expect;
 mod nginx;
+mod policy;
 mod request;
 mod template;
 pub mod token;
@@ -26,6 +27,7 @@ mod vectors;
 pub use body::{Body, Sample, sample};
 pub use expect::{Case, Expectation, Host};
 pub use nginx::nginx_block;
+pub use policy::{merged, policy};
 pub use request::{Framing, Rendered, Request, TokenSpec};
 pub use token::Token;
 pub use vectors::{Error, Row, Vectors, load, load_from};

@@ -2,8 +2,8 @@
 //!
 //! Every byte is looked through for ids (see [`crate::ids`]) before anything is parsed, so that half a head counts as
 //! much as a whole request when the question is whether anything of a refused callback came through.
-use crate::ids;
 use crate::wire::{BodyReader, Fields, RequestHead};
+use crate::{clock, ids};
 use bytes::BytesMut;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -147,13 +147,7 @@ impl Upstream {
 
     /// Waits until `times` whole requests with `id` have arrived; false if they do not within 5 seconds.
     pub async fn arrives(&self, id: &str, times: usize) -> bool {
-        for _ in 0..250 {
-            if self.deliveries(id) >= times {
-                return true;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        false
+        clock::comes(Duration::from_secs(5), || (self.deliveries(id) >= times).then_some(())).await.is_some()
     }
 
     /// How many requests with `id` were answered below 500 while the proxy was still there to take the answer.

@@ -1,21 +1,21 @@
 //! Heads whose bodies never come, as many as anybody cares to send: a worker goes on taking good callbacks, and nothing
 //! that piles up is worked off at once.
-use crate::common::{Callback, Running, Test, accepted, log_end, policy};
-use crate::envoy::LEVELS;
+use crate::common::policy;
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::proxy::{Ports, envoy};
+use secure_callbacks_harness::running::{Envoy, Running};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{http1, http2};
-use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_support::Framing;
 use serde_json::json;
 use std::time::Duration;
 
-pub(crate) fn add(tests: &mut Vec<Test>) {
-    tests.push(("ten_thousand_unfinished_heads_hold_up_nobody_http1".into(), Box::new(|| hold_up_nobody(by_http1))));
-    tests.push(("ten_thousand_unfinished_heads_hold_up_nobody_http2".into(), Box::new(|| hold_up_nobody(by_http2))));
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    tests.add("ten_thousand_unfinished_heads_hold_up_nobody_http1", || hold_up_nobody(by_http1));
+    tests.add("ten_thousand_unfinished_heads_hold_up_nobody_http2", || hold_up_nobody(by_http2));
 }
 
 /// How many heads wait at once, on one worker.
@@ -35,28 +35,22 @@ type Pile = fn(&Running, Ports) -> Result<Vec<u16>>;
 
 fn hold_up_nobody(pile: Pile) -> Result<()> {
     open_enough()?;
-    tools::find(ProxyKind::Envoy)?;
-    let (running, ports) = wait(async {
-        let upstream = Upstream::start().await?;
-        let ports = Ports::new(ProxyKind::Envoy)?;
-        let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
-        let mut listener = envoy::Listener::new(ports.http1, upstream.address(), filter);
-        listener.settings = json!({
-            "request_timeout": format!("{}s", REQUEST_TIMEOUT.as_secs()),
-            "stream_idle_timeout": "60s",
-            "http2_protocol_options": { "max_concurrent_streams": STREAMS },
-        });
-        let proxy = Proxy::envoy_with(Directory::new("envoy")?, &[listener], &Vec::new(), LEVELS, 1).await?;
-        anyhow::Ok((Running { proxy, upstream }, ports))
-    })?;
-    let answers = pile(&running, ports).with_context(|| log_end(&running.proxy))?;
+    let settings = json!({
+        "request_timeout": format!("{}s", REQUEST_TIMEOUT.as_secs()),
+        "stream_idle_timeout": "60s",
+        "http2_protocol_options": { "max_concurrent_streams": STREAMS },
+    });
+    let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
+    let (running, ports) = Envoy { settings, workers: 1, ..Envoy::new([filter])? }.start()?;
+    let ports = ports[0];
+    let answers = pile(&running, ports).with_context(|| running.log_end())?;
     let odd: Vec<_> = answers.iter().filter(|status| **status != 408).collect();
     ensure!(odd.is_empty() && answers.len() == HEADS, "{} answers, {} others: {odd:?}", answers.len(), odd.len());
     // The sandbox is the one that it was, and the worker takes callbacks.
     good_ones(&running, ports)?;
     let log = running.proxy.log();
     for sign in ["stack size", "wasm trap", "Uncaught", "VM is reloaded", "in wasm"] {
-        ensure!(!log.contains(sign), "{sign}: {}", log_end(&running.proxy));
+        ensure!(!log.contains(sign), "{sign}: {}", running.log_end());
     }
     Ok(())
 }
@@ -65,12 +59,11 @@ fn hold_up_nobody(pile: Pile) -> Result<()> {
 fn good_ones(running: &Running, ports: Ports) -> Result<()> {
     for framing in [Framing::Length, Framing::H2] {
         for _ in 0..20 {
-            let mut callback = Callback::new();
-            callback.message = callback.message.framed(framing);
+            let callback = Callback::new().framed(framing);
             let sent = secure_callbacks_harness::send::send(ports, &callback.message);
             let answered = async { tokio::time::timeout(AT_ONCE, sent).await.context("a good callback waits")? };
             let reply = wait(answered)?;
-            accepted(&running.upstream, &callback, &reply, 1)?;
+            running.accepted(&callback, &reply, 1)?;
         }
     }
     Ok(())
@@ -78,9 +71,7 @@ fn good_ones(running: &Running, ports: Ports) -> Result<()> {
 
 /// A head that is refused and announces a body.
 fn refused_head() -> Callback {
-    let mut callback = Callback::new();
-    callback.message.headers.retain(|(name, _)| name != b"Authorization");
-    callback
+    Callback::new().without_token()
 }
 
 fn by_http1(running: &Running, ports: Ports) -> Result<Vec<u16>> {
@@ -100,11 +91,8 @@ fn by_http1(running: &Running, ports: Ports) -> Result<Vec<u16>> {
     // One whose body does come is refused by the filter itself.
     wait(async {
         let mut late = http1::Connection::open(ports.http1).await?;
-        let callback = refused_head();
-        late.write(&http1::writes(&callback.message).concat()).await?;
-        let reply = late.reply().await?;
-        ensure!(reply.code().as_deref() == Some("token_missing"), "{} {}", reply.status, reply.text());
-        Ok(())
+        late.write(&refused_head().wire()).await?;
+        late.reply().await?.is(401, "token_missing")
     })?;
     std::thread::sleep(REQUEST_TIMEOUT);
     wait(async {
@@ -122,8 +110,7 @@ fn by_http2(running: &Running, ports: Ports) -> Result<Vec<u16>> {
         for _ in 0..HEADS / STREAMS {
             let connection = http2::Connection::open(ports.http2).await?;
             for _ in 0..STREAMS {
-                let mut callback = refused_head();
-                callback.message = callback.message.framed(Framing::H2);
+                let callback = refused_head().framed(Framing::H2);
                 waiting.push(connection.start(&callback.message).await?);
             }
             connections.push(connection);

@@ -2,20 +2,20 @@
 //! machine that does other things too; the figures are printed.
 use crate::pour;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests};
+use crate::stage::{Machine, Stage, Tests};
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::tools::ProxyKind;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    if stage.kind == ProxyKind::NginxDebian {
+pub(crate) fn add(_: &Arc<Stage>, tests: &mut Tests<'_>) {
+    if tests.kind == ProxyKind::NginxDebian {
         // The same module: one nginx is enough.
         return;
     }
-    tests.alone("a_hundred_thousand_callbacks_leave_memory_flat", stage.kind, hundred_thousand);
-    tests.alone("what_remembering_costs", stage.kind, cost);
+    tests.alone("a_hundred_thousand_callbacks_leave_memory_flat", hundred_thousand);
+    tests.alone("what_remembering_costs", cost);
 }
 
 /// More than are sent, so that none is refused for want of room.

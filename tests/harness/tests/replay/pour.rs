@@ -1,7 +1,6 @@
 //! A sender that costs little: rendered requests, plain threads, blocking sockets.
-use crate::callback::Callback;
 use anyhow::{Context, Result, ensure};
-use secure_callbacks_harness::send::http1;
+use secure_callbacks_harness::callback::Callback;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Barrier;
@@ -21,7 +20,7 @@ pub(crate) type Request = Vec<u8>;
 pub(crate) fn render(count: usize) -> Vec<(Callback, Request)> {
     let one = || {
         let callback = Callback::new();
-        let request = http1::writes(&callback.message).concat();
+        let request = callback.wire();
         (callback, request)
     };
     let share = count.div_ceil(THREADS);

@@ -1,10 +1,11 @@
 //! What the certificate check costs: CPU time of the proxy for each callback on a kept-alive TLS connection, under
 //! policies that ask for a certificate and under one that does not.
 use crate::doors;
-use crate::people::Who;
-use crate::rows::Callback;
 use crate::site::{Site, client};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::people::Who;
+use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::http1;
 use secure_callbacks_harness::send::tls::Version;
 use secure_callbacks_harness::tools::ProxyKind;
@@ -24,19 +25,19 @@ const ROUNDS: usize = 40;
 const DOORS: [&str; 5] = ["no-demand", "name", "subject", "fingerprint", "three-kinds"];
 
 /// Measures and prints.
-pub(crate) async fn measure(kind: ProxyKind) -> Result<()> {
+pub(crate) fn measure(kind: ProxyKind) -> Result<()> {
     let mut doors = doors::all();
     doors.retain(|door| DOORS.contains(&door.name));
     for door in &mut doors {
         // What the replay table costs, also when nothing comes, is not to be counted here.
         door.policy["replay"] = json!(false);
     }
-    let site = Site::start(kind, doors).await?;
+    let site = Site::start(kind, doors)?;
     let mut rounds = DOORS.map(|_| Vec::new());
     // The first round warms up.
     for round in 0..=ROUNDS {
         for (door, rounds) in DOORS.iter().zip(&mut rounds) {
-            let time = one_round(&site, door).await?;
+            let time = wait(one_round(&site, door))?;
             if round > 0 {
                 rounds.push(time);
             }
@@ -56,7 +57,7 @@ async fn one_round(site: &Site, door: &str) -> Result<f64> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         let session = dialer.open(site.address(door)?, b"http/1.1").await?;
-        let wires: Vec<_> = (0..CALLBACKS).map(|_| http1::writes(&Callback::new().message).concat()).collect();
+        let wires: Vec<_> = (0..CALLBACKS).map(|_| Callback::new().wire()).collect();
         connections.push((http1::Connection::over(session.stream), wires));
     }
     let before = used(site)?;

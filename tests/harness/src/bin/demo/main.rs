@@ -3,13 +3,7 @@
 //!
 //! `demo` runs it once; `demo --keep` leaves all running; `demo send [session|archive|sip|composer]` prints `curl`
 //! commands that carry a freshly signed callback. `cargo xtask demo` builds what is needed and starts this.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod holders;
 mod site;
