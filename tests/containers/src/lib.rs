@@ -3,13 +3,7 @@
 //!
 //! Three programs: `app` (the upstream that records), `sender` (the client, run in a container of its own) and
 //! `containers` (starts all of it with Compose, cuts, kills, restarts, and counts).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 pub mod behaviour;
 pub mod certificates;

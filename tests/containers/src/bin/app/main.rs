@@ -2,13 +2,7 @@
 //!
 //! `app` serves on port 8080; `app check` says whether it does, for the health check; `app mark ID` puts that id into the
 //! journal, so that a reader knows how far it is.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod connection;
 

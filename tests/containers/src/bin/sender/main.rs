@@ -1,13 +1,7 @@
 //! The client in a container of its own: it stands where Vonage stands, outside, with a client certificate.
 //!
 //! Its container idles in `sender wait`; `containers` runs the other commands in it and reads their standard output.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod exchange;
 mod pour;
