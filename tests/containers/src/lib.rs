@@ -11,12 +11,3 @@ pub mod journal;
 pub mod load;
 pub mod replies;
 pub mod tls;
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Milliseconds since 1970. All containers run under one kernel, so these compare.
-#[must_use]
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}

@@ -8,7 +8,7 @@ pub fn now() -> i64 {
     i64::try_from(since_1970().as_secs()).expect("seconds")
 }
 
-/// Milliseconds since 1970.
+/// Milliseconds since 1970. Containers on one machine share its clock, so theirs compare.
 #[must_use]
 pub fn now_ms() -> u64 {
     u64::try_from(since_1970().as_millis()).expect("milliseconds")

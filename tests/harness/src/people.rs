@@ -1,4 +1,5 @@
 //! Who comes to the proxies over TLS: every certificate that a suite asks for, made once for the whole run.
+use crate::cases::Holder;
 use crate::certificates::{Authority, Identity, Leaf};
 use crate::send::tls::{Client, SERVER_NAME, Version};
 use anyhow::Result;
@@ -46,6 +47,39 @@ pub const EXTENDED_SUBJECT: &str =
 /// The same as Envoy writes it: BoringSSL has no short name for the last one, and so writes number and encoding.
 pub const EXTENDED_SUBJECT_IN_ENVOY: &str = "CN=callbacks.opentok.com,O=TokBox,serialNumber=5157550,\
     businessCategory=Private Organization,1.3.6.1.4.1.311.60.2.1.3=#0C025553";
+
+/// Who shows a certificate in the demo, with and without containers.
+pub struct Cast {
+    /// The sender of callbacks.
+    pub sender: Identity,
+    /// Somebody else with a certificate from the same authority.
+    pub other_name: Identity,
+    /// Somebody with the sender's names in a certificate from another authority.
+    pub stranger: Identity,
+}
+
+impl Cast {
+    /// With certificates of `authority`, and the stranger's of `another`.
+    #[must_use]
+    pub fn new(authority: &Authority, another: &Authority) -> Self {
+        Self {
+            sender: authority.issue(&sender()),
+            other_name: authority.issue(&named("callbacks.example")),
+            stranger: another.issue(&sender()),
+        }
+    }
+
+    /// The certificate of a holder.
+    #[must_use]
+    pub fn identity(&self, holder: Holder) -> Option<&Identity> {
+        match holder {
+            Holder::Sender => Some(&self.sender),
+            Holder::OtherName => Some(&self.other_name),
+            Holder::Stranger => Some(&self.stranger),
+            Holder::Nobody => None,
+        }
+    }
+}
 
 /// A client and its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -101,8 +101,7 @@ impl Instance {
 }
 
 fn write_configuration(peer: &Peer, directory: &Directory, mut values: Values, site: &Site) -> Result<()> {
-    directory.write("server.pem", site.certificates.server.pem())?;
-    directory.write("server.key", site.certificates.server.key_pem())?;
+    site.certificates.server.write(directory.path(), "server")?;
     directory.write("trusted.pem", site.certificates.authority.pem())?;
     if peer.host == Host::Envoy {
         let filter = template::fill(&read(peer, peer.config)?, &values)?;

@@ -4,7 +4,7 @@ use crate::write;
 use anyhow::{Result, bail};
 use bytes::BytesMut;
 use secure_callbacks_containers::journal::{Entry, Received};
-use secure_callbacks_containers::now_ms;
+use secure_callbacks_harness::clock::now_ms;
 use secure_callbacks_harness::ids;
 use secure_callbacks_harness::wire::{BodyReader, RequestHead};
 use secure_callbacks_support::token::payload_hash;

@@ -9,6 +9,7 @@ mod connection;
 use connection::Connection;
 use secure_callbacks_containers::behaviour::Behaviour;
 use secure_callbacks_containers::journal::Entry;
+use secure_callbacks_harness::clock::now_ms;
 use std::collections::HashMap;
 use std::io::Write;
 use std::process::ExitCode;
@@ -75,7 +76,7 @@ async fn serve(stream: TcpStream, numbers: Numbers) {
         if connection.answer(status, step.half).await.is_err() {
             return;
         }
-        write(&Entry::Answered { at: secure_callbacks_containers::now_ms(), id, number, status });
+        write(&Entry::Answered { at: now_ms(), id, number, status });
         if step.half {
             connection.reset();
             return;

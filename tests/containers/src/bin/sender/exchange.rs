@@ -2,8 +2,8 @@
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use secure_callbacks_containers::load::Attempt;
-use secure_callbacks_containers::now_ms;
 use secure_callbacks_containers::tls::Dialer;
+use secure_callbacks_harness::clock::now_ms;
 use secure_callbacks_harness::send::Reply;
 use secure_callbacks_harness::wire::{BodyReader, ResponseHead};
 use std::time::Duration;

@@ -70,8 +70,3 @@ async fn reach(address: SocketAddr) -> Result<()> {
     tokio::time::timeout(Duration::from_secs(2), TcpStream::connect(address)).await.context("no answer")??;
     Ok(())
 }
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    i64::try_from(secure_callbacks_containers::now_ms() / 1000).unwrap_or(i64::MAX)
-}
