@@ -198,16 +198,6 @@ impl Proxy {
         process::send_signal(pid, Signal::KILL)
     }
 
-    /// Resident memory in KiB and CPU time of all workers together.
-    pub fn usage(&self) -> Result<(u64, Duration)> {
-        let mut sum = (0, Duration::ZERO);
-        for worker in self.workers() {
-            let (resident, used) = process::usage(worker)?;
-            sum = (sum.0 + resident, sum.1 + used);
-        }
-        Ok(sum)
-    }
-
     /// CPU time of each worker, to the nanosecond: nginx's worker processes, or Envoy's worker threads.
     pub fn worker_cpu(&self) -> Result<Vec<Duration>> {
         let name = if self.kind.is_nginx() { "nginx" } else { "wrk:" };
@@ -226,11 +216,6 @@ impl Proxy {
     /// Lets a stopped worker go on.
     pub fn resume_worker(&self, pid: i32) -> Result<()> {
         process::send_signal(pid, Signal::CONT)
-    }
-
-    /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
-        matches!(self.process.ended(), Ok(None))
     }
 }
 

@@ -2,7 +2,7 @@
 //! policies that ask for a certificate and under one that does not.
 use crate::doors;
 use crate::site::{Site, client};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::people::Who;
 use secure_callbacks_harness::runtime::wait;
@@ -10,7 +10,7 @@ use secure_callbacks_harness::send::http1;
 use secure_callbacks_harness::send::tls::Version;
 use secure_callbacks_harness::tools::ProxyKind;
 use serde_json::json;
-use std::path::Path;
+use std::time::Duration;
 
 /// Connections side by side, so that a worker has something to do while the client works.
 const CONNECTIONS: usize = 8;
@@ -70,24 +70,12 @@ async fn one_round(site: &Site, door: &str) -> Result<f64> {
             ensure!(reply.status == 200, "{} {}", reply.status, reply.text());
         }
     }
-    Ok((used(site)? - before) as f64 / 1e3 / (CONNECTIONS * CALLBACKS) as f64)
+    Ok((used(site)? - before).as_secs_f64() * 1e6 / (CONNECTIONS * CALLBACKS) as f64)
 }
 
-/// Nanoseconds that all workers have run: the kernel's clock for whole processes ticks in 10 ms.
-fn used(site: &Site) -> Result<u64> {
-    let mut sum = 0;
-    for worker in site.proxy.workers() {
-        for thread in Path::new("/proc").join(worker.to_string()).join("task").read_dir()? {
-            let thread = thread?.path();
-            // Envoy's other threads do nothing for a callback.
-            if !site.proxy.kind.is_nginx() && !std::fs::read_to_string(thread.join("comm"))?.starts_with("wrk:") {
-                continue;
-            }
-            let text = std::fs::read_to_string(thread.join("schedstat"))?;
-            sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
-        }
-    }
-    Ok(sum)
+/// What all workers have run: the kernel's clock for whole processes ticks in 10 ms.
+fn used(site: &Site) -> Result<Duration> {
+    Ok(site.proxy.worker_cpu()?.iter().sum())
 }
 
 /// The middle of the lower half: whoever else uses the machine only ever adds.
