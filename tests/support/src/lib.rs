@@ -20,6 +20,8 @@ mod expect;
 mod nginx;
 mod policy;
 mod request;
+#[cfg(feature = "site")]
+pub mod site;
 mod template;
 pub mod token;
 mod vectors;
