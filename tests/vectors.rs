@@ -36,7 +36,8 @@ impl Proxy {
     fn begin(&mut self, request: &Rendered) -> (Seen, Callback) {
         self.owner += 1;
         let head = head(&self.site, request);
-        let (callback, conclusion) = self.site.conclude(&head, pieces(request), self.owner);
+        let mut callback = Callback::default();
+        let conclusion = self.site.conclude(&mut callback, &head, pieces(request), self.owner);
         (Seen::of(conclusion, request), callback)
     }
 }

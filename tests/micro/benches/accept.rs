@@ -11,8 +11,7 @@
 use divan::AllocProfiler;
 use divan::Bencher;
 use divan::counter::BytesCount;
-use secure_callbacks::Settled;
-use secure_callbacks::{Answer, Rejection};
+use secure_callbacks::{Answer, Callback as Life, Rejection, Settled};
 use secure_callbacks_micro::{Callback, NOW, SHORT_BODY, headers, site};
 
 #[cfg(not(target_family = "wasm"))]
@@ -90,6 +89,6 @@ fn reserve_and_release(bencher: Bencher) {
 #[divan::bench]
 fn identity_headers(bencher: Bencher) {
     let (mut site, callback) = (site(), Callback::good(SHORT_BODY));
-    let (_, conclusion) = callback.conclude(&mut site);
+    let conclusion = callback.conclude(&mut site, &mut Life::default());
     bencher.bench_local(|| headers(&conclusion));
 }

@@ -46,7 +46,8 @@ impl Callback {
     /// # Panics
     /// If it is not accepted.
     pub fn accept(&self, site: &mut Site) {
-        let (mut life, conclusion) = self.conclude(site);
+        let mut life = Life::default();
+        let conclusion = self.conclude(site, &mut life);
         headers(&conclusion);
         let settled = life.answered(503, || AnsweredBy::Application).expect("its reservation");
         site.settle(&settled);
@@ -57,10 +58,10 @@ impl Callback {
     /// # Panics
     /// If it is not accepted.
     #[must_use]
-    pub fn conclude(&self, site: &mut Site) -> (Life, Conclusion) {
-        let (life, conclusion) = site.conclude(&self.head(), self.body.chunks(CHUNK), 1);
+    pub fn conclude(&self, site: &mut Site, life: &mut Life) -> Conclusion {
+        let conclusion = site.conclude(life, &self.head(), self.body.chunks(CHUNK), 1);
         assert_eq!(conclusion.code, Code::Accepted);
-        (life, conclusion)
+        conclusion
     }
 
     /// What the head alone tells.

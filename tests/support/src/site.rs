@@ -68,20 +68,22 @@ impl Site {
     /// If there is none.
     pub fn conclude<'b>(
         &mut self,
+        callback: &mut Callback,
         head: &RequestHead<'_>,
         body: impl IntoIterator<Item = &'b [u8]>,
         owner: u32,
-    ) -> (Callback, Conclusion) {
-        let mut callback = Callback::default();
-        let step = match self.arrive(&mut callback, head, body, owner) {
+    ) -> Conclusion {
+        let step = match self.arrive(callback, head, body, owner) {
             Step::Reserve(reservation) => {
                 let answer = self.reserve(&reservation);
                 callback.reserved(&self.verifier, answer, NOW).0
             }
             step => step,
         };
-        let Step::Conclude(conclusion) = step else { panic!("{step:?}") };
-        (callback, conclusion)
+        match step {
+            Step::Conclude(conclusion) => conclusion,
+            step => panic!("{step:?}"),
+        }
     }
 
     /// The application's answer.
