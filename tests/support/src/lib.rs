@@ -31,5 +31,6 @@ pub use expect::{Case, Expectation, Host};
 pub use nginx::nginx_block;
 pub use policy::{merged, policy};
 pub use request::{Framing, Rendered, Request, TokenSpec};
+pub use template::fill;
 pub use token::Token;
 pub use vectors::{Error, Row, Vectors, load, load_from};
