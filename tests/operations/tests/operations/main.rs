@@ -28,7 +28,6 @@ const PROMTOOL: &str = "promtool_accepts_the_metrics";
 
 fn main() {
     let mut suite = Suite::new("operations", 2);
-    suite.add("page::every_code_has_a_row", None, runbook::every_code);
     suite.add("metrics::the_reader_is_strict", None, exposition::is_strict);
     suite.add("queries::are_checked", None, queries::are_checked);
     let promtool = promtool::missing();

@@ -1,14 +1,12 @@
 //! The page from top to bottom: each of its commands, in its order, and what it says of their effect.
+use crate::exposition;
 use crate::load::nothing_is_lost;
 use crate::site::{ARCHIVE, ARCHIVE_NEXT, SESSION, Site};
-use crate::{exposition, page};
 use anyhow::{Result, ensure};
-use secure_callbacks::Code;
 use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::clock::{now, until};
 use secure_callbacks_harness::ids;
 use secure_callbacks_harness::tools::ProxyKind;
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const ROLL_OUT: &str = "From report to enforce";
@@ -176,13 +174,4 @@ fn upgrade(site: &mut Site) -> Result<()> {
     ensure!(before.series() == after.series(), "other metrics after the upgrade");
     site.run(steps[1].text)?;
     site.ends()
-}
-
-/// The table of codes has each code once.
-pub(crate) fn every_code() -> Result<()> {
-    let rows = page::codes()?;
-    let named: BTreeSet<_> = rows.iter().copied().collect();
-    ensure!(named == Code::all().map(Code::as_str).collect(), "the page has {named:?}");
-    ensure!(named.len() == rows.len(), "a code has two rows");
-    Ok(())
 }
