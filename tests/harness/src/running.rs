@@ -3,7 +3,7 @@
 use crate::callback::Callback;
 use crate::proxy::{Directory, Environment, Ports, Proxy, envoy, nginx, tail};
 use crate::runtime::wait;
-use crate::send::Reply;
+use crate::send::{self, Reply};
 use crate::tools::{self, ProxyKind};
 use crate::upstream::Upstream;
 use anyhow::{Result, ensure};
@@ -17,6 +17,8 @@ pub struct Running {
     pub proxy: Proxy,
     /// The application.
     pub upstream: Upstream,
+    /// Where the proxy listens, if that is where [`Running::send`] sends: to the first.
+    pub ports: Vec<Ports>,
 }
 
 impl Running {
@@ -29,7 +31,33 @@ impl Running {
     pub async fn launch(start: impl AsyncFnOnce(SocketAddr) -> Result<Proxy>) -> Result<Self> {
         let upstream = Upstream::start().await?;
         let proxy = start(upstream.address()).await?;
-        Ok(Self { proxy, upstream })
+        Ok(Self { proxy, upstream, ports: Vec::new() })
+    }
+
+    /// The same, listening there.
+    #[must_use]
+    pub fn at(self, ports: Vec<Ports>) -> Self {
+        Self { ports, ..self }
+    }
+
+    /// Sends a callback.
+    pub fn send(&self, callback: &Callback) -> Result<Reply> {
+        wait(send::send(self.ports[0], &callback.message))
+    }
+
+    /// Sends one that is accepted, and that the application has `times` then.
+    pub fn accepts(&self, callback: &Callback, times: usize) -> Result<()> {
+        self.accepted(callback, &self.send(callback)?, times)
+    }
+
+    /// Sends one that is refused with `code`.
+    pub fn refuses_with(&self, callback: &Callback, code: &str) -> Result<()> {
+        self.refused(callback, &self.send(callback)?, code)
+    }
+
+    /// Sends one that was accepted before.
+    pub fn knows(&self, callback: &Callback) -> Result<()> {
+        self.send(callback)?.is(401, "replayed")
     }
 
     /// The reply is the application's, which has the callback `times`, byte for byte.
@@ -96,7 +124,7 @@ impl Nginx<'_> {
     }
 
     /// Starts it, with the module loaded.
-    pub fn start(self) -> Result<(Running, Ports)> {
+    pub fn start(self) -> Result<Running> {
         let module = tools::find(self.kind)?.filter;
         let ports = Ports::new(self.kind)?;
         let Self { kind, directory, http, server, environment, instead } = self;
@@ -110,7 +138,7 @@ impl Nginx<'_> {
             }
             Proxy::nginx(kind, directory, &config, &environment).await
         })?;
-        Ok((running, ports))
+        Ok(running.at(vec![ports]))
     }
 }
 
@@ -145,7 +173,7 @@ impl Envoy<'_> {
     }
 
     /// Starts it.
-    pub fn start(self) -> Result<(Running, Vec<Ports>)> {
+    pub fn start(self) -> Result<Running> {
         let Self { filters, settings, directory, environment, levels, workers } = self;
         let ports = filters.iter().map(|_| Ports::new(ProxyKind::Envoy)).collect::<Result<Vec<_>>>()?;
         let running = Running::start(async |upstream| {
@@ -162,6 +190,6 @@ impl Envoy<'_> {
                 .collect();
             Proxy::envoy_with(directory, &listeners, &environment, levels, workers).await
         })?;
-        Ok((running, ports))
+        Ok(running.at(ports))
     }
 }

@@ -2,10 +2,9 @@
 use crate::common::{POLICY, Stage, policy};
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::callback::Callback;
-use secure_callbacks_harness::proxy::{Ports, envoy};
+use secure_callbacks_harness::proxy::envoy;
 use secure_callbacks_harness::running::{Envoy, Nginx, Running};
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, http1};
+use secure_callbacks_harness::send::http1;
 use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::nginx_block;
@@ -27,7 +26,7 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
 }
 
 /// An nginx under `policy`; `zones` stands in its `http` and `location` in its location.
-fn start_nginx(kind: ProxyKind, policy: &Value, main: &str, zones: &str, location: &str) -> Result<(Running, Ports)> {
+fn start_nginx(kind: ProxyKind, policy: &Value, main: &str, zones: &str, location: &str) -> Result<Running> {
     let http = zones.to_owned() + &nginx_block(POLICY, policy);
     let server = format!("location / {{ secure_callbacks {POLICY}; {location} proxy_pass http://app; }}");
     Nginx { instead: Some(["worker_processes 2;", main]), ..Nginx::new(kind, http, server)? }.start()
@@ -37,10 +36,9 @@ fn start_nginx(kind: ProxyKind, policy: &Value, main: &str, zones: &str, locatio
 fn limit_req(kind: ProxyKind) -> Result<()> {
     for (key, due) in [("$secure_callbacks_api_key", [200, 200, 200]), ("$binary_remote_addr", [200, 503, 503])] {
         let zones = format!("    limit_req_zone {key} zone=callbacks:1m rate=1r/m;\n");
-        let (_running, ports) =
-            start_nginx(kind, &policy(), "worker_processes 2;", &zones, "limit_req zone=callbacks;")?;
+        let running = start_nginx(kind, &policy(), "worker_processes 2;", &zones, "limit_req zone=callbacks;")?;
         for due in due {
-            let status = wait(send::send(ports, &Callback::new().message))?.status;
+            let status = running.send(&Callback::new())?.status;
             ensure!(status == due, "{key}: {status} instead of {due}");
         }
     }
@@ -53,12 +51,12 @@ fn timer_resolution(kind: ProxyKind) -> Result<()> {
     short["max_age"] = json!("2s");
     short["leeway"] = json!("1s");
     for (main, coarse) in [("worker_processes 1;", false), ("worker_processes 1; timer_resolution 30s;", true)] {
-        let (_running, ports) = start_nginx(kind, &short, main, "", "")?;
+        let running = start_nginx(kind, &short, main, "", "")?;
         let early = Callback::new();
         std::thread::sleep(Duration::from_secs(4));
         let late = Callback::new();
-        let old = wait(send::send(ports, &early.message))?;
-        let new = wait(send::send(ports, &late.message))?;
+        let old = running.send(&early)?;
+        let new = running.send(&late)?;
         let found = [&old, &new].map(|reply| reply.code().unwrap_or_else(|| reply.status.to_string()));
         let due = if coarse { ["200", "token_not_yet_valid"] } else { ["token_expired", "200"] };
         ensure!(found == due, "{main} {found:?}");
@@ -71,7 +69,7 @@ fn grpc(running: &Running) -> Result<()> {
     let large = vec![b'x'; 1024 * 1024 + 1];
     for (mut callback, status) in [(Callback::forged(), "16"), (Callback::with_body(&large), "2")] {
         callback.message = callback.message.without("content-type").header("content-type", "application/grpc");
-        let reply = wait(send::send(running.proxy.ports(POLICY), &callback.message))?;
+        let reply = running.send(&callback)?;
         let told = reply.headers.text("grpc-status");
         ensure!((reply.status, told.as_deref()) == (200, Some(status)), "{} {told:?}", reply.status);
         running.untouched(&callback)?;
@@ -85,9 +83,9 @@ fn expect_continue() -> Result<()> {
     for (asks_the_application, due) in [(false, true), (true, false)] {
         let settings = json!({ "proxy_100_continue": asks_the_application });
         let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
-        let (running, ports) = Envoy { settings, ..Envoy::new([filter])? }.start()?;
+        let running = Envoy { settings, ..Envoy::new([filter])? }.start()?;
         let head = http1::writes(&Callback::new().header("Expect", "100-continue").message).swap_remove(0);
-        let mut stream = TcpStream::connect(ports[0].http1)?;
+        let mut stream = TcpStream::connect(running.ports[0].http1)?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
         stream.write_all(&head)?;
         let mut answer = [0; 64];

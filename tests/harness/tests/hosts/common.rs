@@ -34,7 +34,10 @@ impl Stage {
         tests.add(name, move || {
             let running = stage.running.get(|| {
                 let policies = BTreeMap::from([(POLICY.to_owned(), policy())]);
-                Running::start(async |application| Proxy::with_policies(stage.kind, &policies, application).await)
+                let start = async |application| Proxy::with_policies(stage.kind, &policies, application).await;
+                let running = Running::start(start)?;
+                let ports = running.proxy.ports(POLICY);
+                Ok(running.at(vec![ports]))
             })?;
             test(running).with_context(|| format!("the proxy's log ends so:\n{}", running.log_end()))
         });

@@ -4,10 +4,8 @@ use crate::common::policy;
 use crate::nginx::PROTECTED;
 use anyhow::{Result, ensure};
 use secure_callbacks_harness::callback::Callback;
-use secure_callbacks_harness::proxy::{self, Directory, Environment, Outcome, Ports, envoy, free_port, nginx};
+use secure_callbacks_harness::proxy::{self, Directory, Environment, Outcome, envoy, free_port, nginx};
 use secure_callbacks_harness::running::{Envoy, Nginx, Running};
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send;
 use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_support::merged;
@@ -107,8 +105,7 @@ fn secret_from_environment(kind: ProxyKind, end: &str) -> Result<()> {
     } else {
         let policy = json!({ "accounts": [{ "api_key": "a1b2c3d", "secrets": ["env:VIDEO_SECRET"] }] });
         let filter = envoy::filter(&policy, envoy::Form::Struct, &["VIDEO_SECRET"]);
-        let (running, ports) = Envoy { environment, ..Envoy::new([filter])? }.start()?;
-        (running, ports[0])
+        Envoy { environment, ..Envoy::new([filter])? }.start()?
     };
     one_is_accepted(&running)
 }
@@ -172,12 +169,7 @@ fn no_object() -> Result<()> {
 }
 
 /// An nginx whose policy has these lines, with these files in its directory.
-fn nginx_with(
-    kind: ProxyKind,
-    lines: &str,
-    environment: Environment,
-    files: &[(&str, &str)],
-) -> Result<(Running, Ports)> {
+fn nginx_with(kind: ProxyKind, lines: &str, environment: Environment, files: &[(&str, &str)]) -> Result<Running> {
     let mut nginx = Nginx::new(kind, "", PROTECTED)?;
     for (name, content) in files {
         nginx.directory.write(name, content)?;
@@ -187,10 +179,8 @@ fn nginx_with(
     Nginx { environment, ..nginx }.start()
 }
 
-fn one_is_accepted((running, ports): &(Running, Ports)) -> Result<()> {
-    let callback = Callback::new();
-    let reply = wait(send::send(*ports, &callback.message))?;
-    running.accepted(&callback, &reply, 1)?;
+fn one_is_accepted(running: &Running) -> Result<()> {
+    running.accepts(&Callback::new(), 1)?;
     ensure!(!running.proxy.log().contains(SECRET), "the secret is in the log");
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Requests as connections carry them: slowly, in pieces, cut short, many on one.
-use crate::common::{POLICY, Stage};
+use crate::common::Stage;
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy, nginx};
 use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Message, http1, http2};
+use secure_callbacks_harness::send::{Message, http1, http2};
 use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::Framing;
@@ -63,9 +63,10 @@ fn without_the_filter(kind: ProxyKind) -> Result<()> {
             Proxy::envoy(directory, &[listener], &Vec::new()).await
         }
     })?;
+    let running = running.at(vec![ports]);
     for framing in ALL_FRAMINGS {
         let callback = Callback::forged().framed(framing);
-        let reply = wait(send::send(ports, &callback.message));
+        let reply = running.send(&callback);
         if kind.is_nginx() && framing == Framing::H2Trailers {
             // Nginx itself knows no trailers in HTTP/2 and ends the connection at them.
             ensure!(reply.is_err(), "{reply:?}");
@@ -116,14 +117,13 @@ fn client_gone(running: &Running) -> Result<()> {
     })?;
     running.untouched(&callback)?;
     // It was not counted as delivered either: the same token is still good.
-    let reply = wait(http1::send(address(running), &callback.message))?;
-    running.accepted(&callback, &reply, 1)
+    running.accepts(&callback, 1)
 }
 
 fn stream_reset(running: &Running) -> Result<()> {
     let callback = Callback::new().framed(Framing::H2NoLength);
     wait(async {
-        let connection = http2::Connection::open(running.proxy.ports(POLICY).http2).await?;
+        let connection = http2::Connection::open(running.ports[0].http2).await?;
         let (response, mut stream) = connection.start(&callback.message).await?;
         // The whole body, but not its end.
         http2::send_data(&mut stream, &callback.message.body()).await?;
@@ -219,7 +219,7 @@ fn pipelined(running: &Running) -> Result<()> {
 
 fn http2_at_once(running: &Running) -> Result<()> {
     wait(async {
-        let connection = http2::Connection::open(running.proxy.ports(POLICY).http2).await?;
+        let connection = http2::Connection::open(running.ports[0].http2).await?;
         let mut tasks = tokio::task::JoinSet::new();
         for turn in 0..20 {
             let connection = connection.clone();
@@ -276,11 +276,11 @@ fn expect_continue_refused(running: &Running) -> Result<()> {
 
 fn length_and_chunks(running: &Running) -> Result<()> {
     let callback = Callback::new().framed(Framing::Chunked).header("Content-Length", "5");
-    let reply = wait(http1::send(address(running), &callback.message))?;
+    let reply = running.send(&callback)?;
     ensure!(reply.status == 400, "status {}", reply.status);
     running.untouched(&callback)
 }
 
 fn address(running: &Running) -> std::net::SocketAddr {
-    running.proxy.ports(POLICY).http1
+    running.ports[0].http1
 }

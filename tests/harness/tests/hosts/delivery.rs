@@ -28,7 +28,7 @@ fn at_once(running: &Running) -> Result<()> {
     // The application answers the one that it got when all others have their answers.
     let gate = Gate::default();
     running.upstream.script(&callback.id, [Answer::status(200).behind(&gate)]);
-    let address = running.proxy.ports(POLICY).http1;
+    let address = running.ports[0].http1;
     let copies = async {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..COPIES {
@@ -57,26 +57,22 @@ fn at_once(running: &Running) -> Result<()> {
 fn tried_again(running: &Running) -> Result<()> {
     let callback = Callback::new();
     running.upstream.script(&callback.id, [Answer::status(500), Answer::status(503), Answer::status(200)]);
-    let address = running.proxy.ports(POLICY).http1;
     for due in [500, 503] {
-        let reply = wait(http1::send(address, &callback.message))?;
+        let reply = running.send(&callback)?;
         ensure!(reply.status == due, "status {} instead of the application's {due}: {}", reply.status, reply.text());
     }
-    running.accepted(&callback, &wait(http1::send(address, &callback.message))?, 3)?;
-    let again = wait(http1::send(address, &callback.message))?;
-    again.is(401, "replayed")?;
+    running.accepts(&callback, 3)?;
+    running.knows(&callback)?;
     Ok(())
 }
 
 fn reset_then_again(running: &Running) -> Result<()> {
     let callback = Callback::new();
     running.upstream.script(&callback.id, [Answer::status(200).sent(Delivery::ResetBefore), Answer::status(200)]);
-    let address = running.proxy.ports(POLICY).http1;
-    let first = wait(http1::send(address, &callback.message))?;
+    let first = running.send(&callback)?;
     ensure!(matches!(first.status, 502 | 503), "status {}", first.status);
-    running.accepted(&callback, &wait(http1::send(address, &callback.message))?, 2)?;
-    let again = wait(http1::send(address, &callback.message))?;
-    again.is(401, "replayed")?;
+    running.accepts(&callback, 2)?;
+    running.knows(&callback)?;
     Ok(())
 }
 
@@ -84,22 +80,19 @@ fn reset_then_again(running: &Running) -> Result<()> {
 fn answered_404(running: &Running) -> Result<()> {
     let callback = Callback::new();
     running.upstream.script(&callback.id, [Answer::status(404)]);
-    let address = running.proxy.ports(POLICY).http1;
-    let first = wait(http1::send(address, &callback.message))?;
+    let first = running.send(&callback)?;
     ensure!(first.status == 404, "status {}", first.status);
-    let again = wait(http1::send(address, &callback.message))?;
-    again.is(401, "replayed")?;
+    running.knows(&callback)?;
     ensure!(running.upstream.deliveries(&callback.id) == 1, "delivered twice");
     Ok(())
 }
 
 /// The fields after path and status: result, api_key, application_id, jti.
 fn access_log(running: &Running) -> Result<()> {
-    let ports = running.proxy.ports(POLICY);
     let (good, bad) = (Callback::new(), Callback::forged());
     let none = Callback::new().without_token().framed(Framing::Chunked);
     for callback in [&good, &bad, &none] {
-        wait(http1::send(ports.http1, &callback.message))?;
+        wait(http1::send(running.ports[0].http1, &callback.message))?;
     }
     let identity =
         |callback: &Callback| format!("a1b2c3d {} {}", secure_callbacks_support::token::APPLICATION_ID, callback.jti());
@@ -118,8 +111,7 @@ fn access_log(running: &Running) -> Result<()> {
 
 fn refusal_line(running: &Running) -> Result<()> {
     let callback = Callback::forged();
-    let reply = wait(http1::send(running.proxy.ports(POLICY).http1, &callback.message))?;
-    running.refused(&callback, &reply, "payload_hash_mismatch")?;
+    running.refuses_with(&callback, "payload_hash_mismatch")?;
     let lines = until(Duration::from_secs(2), || {
         let log = running.proxy.log();
         let lines: Vec<_> = log.lines().filter(|line| line.contains(callback.jti())).map(str::to_owned).collect();

@@ -1,5 +1,5 @@
 //! What only Envoy has: its own settings around the filter.
-use crate::common::{POLICY, Stage, policy};
+use crate::common::{Stage, policy};
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::proxy::envoy;
@@ -23,10 +23,10 @@ fn without_the_flag() -> Result<()> {
     let mut filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
     filter["typed_config"]["config"]["allow_on_headers_stop_iteration"] = json!(false);
     let settings = json!({ "stream_idle_timeout": "1s" });
-    let (running, ports) = Envoy { settings, ..Envoy::new([filter])? }.start()?;
+    let running = Envoy { settings, ..Envoy::new([filter])? }.start()?;
     for framing in [Framing::Length, Framing::ChunkedTrailers, Framing::H2Trailers] {
         for callback in [Callback::new(), Callback::forged()].map(|callback| callback.framed(framing)) {
-            if let Ok(reply) = wait(send::send(ports[0], &callback.message)) {
+            if let Ok(reply) = running.send(&callback) {
                 ensure!(reply.status >= 400, "{framing:?}: status {}", reply.status);
             }
             running.untouched(&callback)?;
@@ -39,15 +39,14 @@ fn without_the_flag() -> Result<()> {
 fn two_policies() -> Result<()> {
     let filters = ["first", "second"]
         .map(|name| envoy::filter(&merged(policy(), &json!({ "name": name })), envoy::Form::Struct, &[]));
-    let (running, ports) = Envoy::new(filters)?.start()?;
+    let running = Envoy::new(filters)?.start()?;
     let callback = Callback::new();
-    for (index, port) in ports.iter().enumerate() {
+    for (index, port) in running.ports.iter().enumerate() {
         let reply = wait(send::send(*port, &callback.message))?;
         running.accepted(&callback, &reply, index + 1)?;
     }
-    for port in ports {
-        let reply = wait(send::send(port, &callback.message))?;
-        reply.is(401, "replayed")?;
+    for port in &running.ports {
+        wait(send::send(*port, &callback.message))?.is(401, "replayed")?;
     }
     Ok(())
 }
@@ -55,7 +54,7 @@ fn two_policies() -> Result<()> {
 /// Bodies that come in many pieces, each known from one that differs by a bit.
 fn large_bodies() -> Result<()> {
     let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
-    let (running, ports) = Envoy::new([filter])?.start()?;
+    let running = Envoy::new([filter])?.start()?;
     for size in [16 * 1024, 64 * 1024, 300_000, 1024 * 1024] {
         let body: Vec<u8> = (0..size).map(|at: usize| b'a' + u8::try_from(at % 26).unwrap()).collect();
         for framing in [Framing::Length, Framing::Chunked, Framing::ChunkedTrailers, Framing::H2] {
@@ -66,7 +65,7 @@ fn large_bodies() -> Result<()> {
                     other[at] ^= 1;
                     callback.message.chunks = vec![other];
                 }
-                let reply = wait(send::send(ports[0], &callback.message))?;
+                let reply = running.send(&callback)?;
                 let verdict = match changed {
                     None => running.accepted(&callback, &reply, 1),
                     Some(_) => running.refused(&callback, &reply, "payload_hash_mismatch"),
@@ -80,7 +79,7 @@ fn large_bodies() -> Result<()> {
 
 fn metrics(running: &Running) -> Result<()> {
     let callback = Callback::new();
-    running.accepted(&callback, &wait(send::send(running.proxy.ports(POLICY), &callback.message))?, 1)?;
+    running.accepts(&callback, 1)?;
     let admin = running.proxy.admin().context("an admin port")?;
     let stats = wait(send::get(admin, "/stats/prometheus"))?;
     let line = stats.lines().find(|line| line.starts_with("secure_callbacks_requests_total{"));

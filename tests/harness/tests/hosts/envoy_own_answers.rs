@@ -3,10 +3,8 @@
 use crate::common::policy;
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::callback::Callback;
-use secure_callbacks_harness::proxy::{Ports, envoy};
+use secure_callbacks_harness::proxy::envoy;
 use secure_callbacks_harness::running::{Envoy, Running};
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send;
 use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::upstream::{Answer, Delivery};
 use secure_callbacks_support::merged;
@@ -36,25 +34,25 @@ const OWN: [(&str, u16, Option<Delivery>); 11] = [
 ];
 
 fn own_answers() -> Result<()> {
-    let (running, ports) = start()?;
+    let running = start()?;
     // The first one in an hour is within the limit.
-    wait(send::send(ports, &Callback::new().message.header(ASK, "rate-limit")))?;
+    running.send(&Callback::new().header(ASK, "rate-limit"))?;
     for (ask, status, delivery) in OWN {
         let callback = Callback::new();
         if let Some(delivery) = delivery {
             running.upstream.script(&callback.id, [Answer::status(200).sent(delivery), Answer::status(200)]);
         }
-        let mut asking = callback.message.clone().header(ASK, ask);
+        let mut asking = callback.clone().header(ASK, ask);
         if ask == "grpc" {
-            asking = asking.without("Content-Type").header("Content-Type", "application/grpc");
+            asking.message = asking.message.without("Content-Type").header("Content-Type", "application/grpc");
         }
-        let first = wait(send::send(ports, &asking)).with_context(|| format!("{ask}: {}", running.log_end()))?;
+        let first = running.send(&asking).with_context(|| format!("{ask}: {}", running.log_end()))?;
         ensure!(first.status == status, "{ask}: {} instead of {status}: {}", first.status, first.text());
         let times = if delivery.is_some() { 2 } else { 1 };
         ensure!(running.upstream.deliveries(&callback.id) == times - 1, "{ask}: the application was asked");
-        let again = wait(send::send(ports, &callback.message))?;
+        let again = running.send(&callback)?;
         running.accepted(&callback, &again, times).with_context(|| format!("again after {ask}"))?;
-        let third = wait(send::send(ports, &callback.message))?;
+        let third = running.send(&callback)?;
         ensure!(third.code().as_deref() == Some("replayed"), "{ask}: {} {}", third.status, third.text());
     }
     Ok(())
@@ -62,7 +60,7 @@ fn own_answers() -> Result<()> {
 
 /// The control: the same statuses from the application keep the token, below 500.
 fn applications_answers() -> Result<()> {
-    let (running, ports) = start()?;
+    let running = start()?;
     for status in [200, 202, 204, 301, 401, 403, 404, 413, 429] {
         let callback = Callback::new();
         let mut answer = Answer::status(status);
@@ -70,18 +68,18 @@ fn applications_answers() -> Result<()> {
             answer.body.clear();
         }
         running.upstream.script(&callback.id, [answer]);
-        let first = wait(send::send(ports, &callback.message))?;
+        let first = running.send(&callback)?;
         ensure!(first.status == status, "{} instead of {status}", first.status);
-        let again = wait(send::send(ports, &callback.message))?;
+        let again = running.send(&callback)?;
         ensure!(again.code().as_deref() == Some("replayed"), "{status}: {} {}", again.status, again.text());
     }
     let callback = Callback::new();
     running.upstream.script(&callback.id, [Answer::status(500), Answer::status(200)]);
-    wait(send::send(ports, &callback.message))?;
-    running.arrived(&callback, &wait(send::send(ports, &callback.message))?, 2)
+    running.send(&callback)?;
+    running.arrived(&callback, &running.send(&callback)?, 2)
 }
 
-fn start() -> Result<(Running, Ports)> {
+fn start() -> Result<Running> {
     let mut envoy = Envoy::new([envoy::filter(&policy(), envoy::Form::Struct, &[])])?;
     envoy.filters[0].extend(later_filters());
     envoy.settings = json!({
@@ -98,8 +96,8 @@ fn start() -> Result<(Running, Ports)> {
             "status_code": 202,
         }] },
     });
-    let (running, ports) = envoy.start()?;
-    Ok((running, ports[0]))
+    let running = envoy.start()?;
+    Ok(running)
 }
 
 fn asked(value: &str, then: Value) -> Value {

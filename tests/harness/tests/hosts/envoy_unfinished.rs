@@ -4,7 +4,7 @@ use crate::common::policy;
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secure_callbacks_harness::callback::Callback;
-use secure_callbacks_harness::proxy::{Ports, envoy};
+use secure_callbacks_harness::proxy::envoy;
 use secure_callbacks_harness::running::{Envoy, Running};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{http1, http2};
@@ -31,7 +31,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(25);
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Sends [`HEADS`] heads, runs the good callbacks beside them, and reads what each head was answered.
-type Pile = fn(&Running, Ports) -> Result<Vec<u16>>;
+type Pile = fn(&Running) -> Result<Vec<u16>>;
 
 fn hold_up_nobody(pile: Pile) -> Result<()> {
     open_enough()?;
@@ -41,13 +41,12 @@ fn hold_up_nobody(pile: Pile) -> Result<()> {
         "http2_protocol_options": { "max_concurrent_streams": STREAMS },
     });
     let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
-    let (running, ports) = Envoy { settings, workers: 1, ..Envoy::new([filter])? }.start()?;
-    let ports = ports[0];
-    let answers = pile(&running, ports).with_context(|| running.log_end())?;
+    let running = Envoy { settings, workers: 1, ..Envoy::new([filter])? }.start()?;
+    let answers = pile(&running).with_context(|| running.log_end())?;
     let odd: Vec<_> = answers.iter().filter(|status| **status != 408).collect();
     ensure!(odd.is_empty() && answers.len() == HEADS, "{} answers, {} others: {odd:?}", answers.len(), odd.len());
     // The sandbox is the one that it was, and the worker takes callbacks.
-    good_ones(&running, ports)?;
+    good_ones(&running)?;
     let log = running.proxy.log();
     for sign in ["stack size", "wasm trap", "Uncaught", "VM is reloaded", "in wasm"] {
         ensure!(!log.contains(sign), "{sign}: {}", running.log_end());
@@ -56,11 +55,11 @@ fn hold_up_nobody(pile: Pile) -> Result<()> {
 }
 
 /// Good callbacks go through meanwhile, each at once.
-fn good_ones(running: &Running, ports: Ports) -> Result<()> {
+fn good_ones(running: &Running) -> Result<()> {
     for framing in [Framing::Length, Framing::H2] {
         for _ in 0..20 {
             let callback = Callback::new().framed(framing);
-            let sent = secure_callbacks_harness::send::send(ports, &callback.message);
+            let sent = secure_callbacks_harness::send::send(running.ports[0], &callback.message);
             let answered = async { tokio::time::timeout(AT_ONCE, sent).await.context("a good callback waits")? };
             let reply = wait(answered)?;
             running.accepted(&callback, &reply, 1)?;
@@ -74,23 +73,23 @@ fn refused_head() -> Callback {
     Callback::new().without_token()
 }
 
-fn by_http1(running: &Running, ports: Ports) -> Result<Vec<u16>> {
+fn by_http1(running: &Running) -> Result<Vec<u16>> {
     let mut waiting = wait(async {
         let mut waiting = Vec::with_capacity(HEADS);
         for _ in 0..HEADS {
-            let mut connection = http1::Connection::open(ports.http1).await?;
+            let mut connection = http1::Connection::open(running.ports[0].http1).await?;
             connection.write(&http1::writes(&refused_head().message)[0]).await?;
             waiting.push(connection);
         }
         anyhow::Ok(waiting)
     })?;
-    good_ones(running, ports)?;
+    good_ones(running)?;
     // Longer than any tick of the filter's.
     std::thread::sleep(Duration::from_secs(3));
-    good_ones(running, ports)?;
+    good_ones(running)?;
     // One whose body does come is refused by the filter itself.
     wait(async {
-        let mut late = http1::Connection::open(ports.http1).await?;
+        let mut late = http1::Connection::open(running.ports[0].http1).await?;
         late.write(&refused_head().wire()).await?;
         late.reply().await?.is(401, "token_missing")
     })?;
@@ -104,11 +103,11 @@ fn by_http1(running: &Running, ports: Ports) -> Result<Vec<u16>> {
     })
 }
 
-fn by_http2(running: &Running, ports: Ports) -> Result<Vec<u16>> {
+fn by_http2(running: &Running) -> Result<Vec<u16>> {
     let (connections, waiting) = wait(async {
         let (mut connections, mut waiting) = (Vec::new(), Vec::with_capacity(HEADS));
         for _ in 0..HEADS / STREAMS {
-            let connection = http2::Connection::open(ports.http2).await?;
+            let connection = http2::Connection::open(running.ports[0].http2).await?;
             for _ in 0..STREAMS {
                 let callback = refused_head().framed(Framing::H2);
                 waiting.push(connection.start(&callback.message).await?);
@@ -117,9 +116,9 @@ fn by_http2(running: &Running, ports: Ports) -> Result<Vec<u16>> {
         }
         anyhow::Ok((connections, waiting))
     })?;
-    good_ones(running, ports)?;
+    good_ones(running)?;
     std::thread::sleep(Duration::from_secs(3));
-    good_ones(running, ports)?;
+    good_ones(running)?;
     let answers = wait(async {
         let mut answers = Vec::with_capacity(HEADS);
         let until = tokio::time::Instant::now() + REQUEST_TIMEOUT + Duration::from_secs(15);

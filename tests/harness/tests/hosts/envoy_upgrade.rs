@@ -33,11 +33,11 @@ fn at_once() -> Result<()> {
     let reporting = merged(policy(), &json!({ "mode": "report", "name": "reporting" }));
     let filters = [policy(), reporting].map(|policy| envoy::filter(&policy, envoy::Form::Struct, &[]));
     let settings = json!({ "upgrade_configs": [{ "upgrade_type": "websocket" }] });
-    let (running, ports) = Envoy { settings, ..Envoy::new(filters)? }.start()?;
+    let running = Envoy { settings, ..Envoy::new(filters)? }.start()?;
     let send = |running: &Running, port: usize, callback: &Callback, status: u16| {
         running.upstream.script(&callback.id, [Answer { body: Vec::new(), ..Answer::status(status) }]);
         let exchange = async {
-            let mut connection = http1::Connection::open(ports[port].http1).await?;
+            let mut connection = http1::Connection::open(running.ports[port].http1).await?;
             connection.write(&http1::writes(&upgrading(callback)).concat()).await?;
             let (mut reader, _writer) = connection.split();
             reader.any_reply().await
@@ -71,9 +71,9 @@ fn header_alone() -> Result<()> {
     for settings in [json!({}), json!({ "upgrade_configs": [{ "upgrade_type": "websocket" }] })] {
         let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
         let envoy = Envoy { settings: settings.clone(), ..Envoy::new([filter])? };
-        let (running, ports) = envoy.start()?;
+        let running = envoy.start()?;
         let callback = Callback::new().header("Connection", "Upgrade, HTTP2-Settings").header("Upgrade", "h2c");
-        let exchange = http1::send(ports[0].http1, &callback.message);
+        let exchange = http1::send(running.ports[0].http1, &callback.message);
         let reply = wait(async { tokio::time::timeout(AT_ONCE, exchange).await.context("held")? })?;
         running.accepted(&callback, &reply, 1).with_context(|| settings.to_string())?;
     }

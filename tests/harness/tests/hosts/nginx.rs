@@ -2,7 +2,7 @@
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::clock::until;
-use secure_callbacks_harness::proxy::{self, Directory, Ports, nginx};
+use secure_callbacks_harness::proxy::{self, Directory, nginx};
 use secure_callbacks_harness::running::{Nginx, Running};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send;
@@ -37,27 +37,25 @@ pub(crate) fn policy_block() -> String {
 pub(crate) const PROTECTED: &str = "location / { secure_callbacks video; proxy_pass http://app; }";
 
 /// An nginx with one server of this content.
-pub(crate) fn start(kind: ProxyKind, server: &str) -> Result<(Running, Ports)> {
+pub(crate) fn start(kind: ProxyKind, server: &str) -> Result<Running> {
     Nginx::new(kind, policy_block(), server)?.start()
 }
 
 /// Good and forged bodies of several sizes and framings through one server.
 fn all_framings(kind: ProxyKind, server: &str) -> Result<()> {
-    let (running, ports) = start(kind, server)?;
+    let running = start(kind, server)?;
     for size in [1, 900, 5_000, 300_000] {
         for framing in [Framing::Length, Framing::Chunked, Framing::ChunkedTrailers, Framing::H2, Framing::H2NoLength] {
             let body: Vec<u8> = (0..size).map(|index| b'a' + (index % 23) as u8).collect();
             let mut callback = Callback::with_body(&body).framed(framing);
             callback.message.chunks = body.chunks(4096).map(<[u8]>::to_vec).collect();
-            let reply = wait(send::send(ports, &callback.message))?;
-            running.accepted(&callback, &reply, 1)?;
+            running.accepts(&callback, 1)?;
             let mut forged = Callback::with_body(&body).framed(framing);
             // The very last byte is another one.
             if let Some(byte) = forged.message.chunks.iter_mut().last().and_then(|chunk| chunk.last_mut()) {
                 *byte = b'!';
             }
-            let reply = wait(send::send(ports, &forged.message))?;
-            running.refused(&forged, &reply, "payload_hash_mismatch")?;
+            running.refuses_with(&forged, "payload_hash_mismatch")?;
         }
     }
     Ok(())
@@ -72,9 +70,9 @@ fn without_buffering(kind: ProxyKind) -> Result<()> {
 }
 
 fn deny_first(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, "location / { secure_callbacks video; deny all; proxy_pass http://app; }")?;
+    let running = start(kind, "location / { secure_callbacks video; deny all; proxy_pass http://app; }")?;
     for callback in [Callback::new(), Callback::forged()] {
-        let reply = wait(send::send(ports, &callback.message))?;
+        let reply = running.send(&callback)?;
         ensure!(reply.status == 403, "status {}", reply.status);
         running.untouched(&callback)?;
     }
@@ -99,22 +97,21 @@ fn satisfy_any(kind: ProxyKind) -> Result<()> {
 }
 
 fn switched_off(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(
+    let running = start(
         kind,
         "secure_callbacks video;
          location / { proxy_pass http://app; }
          location /open/ { secure_callbacks off; proxy_pass http://app; }",
     )?;
     let inherited = Callback::forged();
-    let reply = wait(send::send(ports, &inherited.message))?;
-    running.refused(&inherited, &reply, "payload_hash_mismatch")?;
+    running.refuses_with(&inherited, "payload_hash_mismatch")?;
     let mut open = Callback::forged();
     open.message.path = open.message.path.replace("/callbacks/", "/open/");
-    running.arrived(&open, &wait(send::send(ports, &open.message))?, 1)
+    running.arrived(&open, &running.send(&open)?, 1)
 }
 
 fn variables(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(
+    let running = start(
         kind,
         "location / {
             secure_callbacks video;
@@ -124,24 +121,24 @@ fn variables(kind: ProxyKind) -> Result<()> {
          }",
     )?;
     let (good, bad) = (Callback::new(), Callback::forged());
-    let reply = wait(send::send(ports, &good.message))?;
+    let reply = running.send(&good)?;
     running.accepted(&good, &reply, 1)?;
     ensure!(reply.headers.text("x-result").as_deref() == Some("accepted"), "{:?}", reply.headers);
     let forwarded = running.upstream.requests(&good.id)[0].headers.text("x-jti");
     ensure!(forwarded.as_deref() == good.token.jti(), "{forwarded:?}");
-    let reply = wait(send::send(ports, &bad.message))?;
+    let reply = running.send(&bad)?;
     ensure!(reply.headers.text("x-result").as_deref() == Some("payload_hash_mismatch"), "{:?}", reply.headers);
     Ok(())
 }
 
 fn metrics(kind: ProxyKind) -> Result<()> {
-    let (_running, ports) = start(kind, &format!("{PROTECTED} location = /metrics {{ secure_callbacks_metrics; }}"))?;
+    let running = start(kind, &format!("{PROTECTED} location = /metrics {{ secure_callbacks_metrics; }}"))?;
     // Enough to have gone through both workers.
     for _ in 0..10 {
-        wait(send::send(ports, &Callback::new().message))?;
-        wait(send::send(ports, &Callback::forged().message))?;
+        running.send(&Callback::new())?;
+        running.send(&Callback::forged())?;
     }
-    let metrics = wait(send::get(ports.http1, "/metrics"))?;
+    let metrics = wait(send::get(running.ports[0].http1, "/metrics"))?;
     for line in [
         "secure_callbacks_requests_total{policy=\"video\",result=\"accepted\"} 10",
         "secure_callbacks_requests_total{policy=\"video\",result=\"payload_hash_mismatch\"} 10",
@@ -153,25 +150,25 @@ fn metrics(kind: ProxyKind) -> Result<()> {
 }
 
 fn reload(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, PROTECTED)?;
+    let running = start(kind, PROTECTED)?;
     let callback = Callback::new();
-    running.accepted(&callback, &wait(send::send(ports, &callback.message))?, 1)?;
+    running.accepts(&callback, 1)?;
     let before = running.proxy.workers();
     running.proxy.reload()?;
     new_workers(&running, &before)?;
-    replayed(&running, ports, &callback)
+    replayed(&running, &callback)
 }
 
 fn killed_worker(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, PROTECTED)?;
+    let running = start(kind, PROTECTED)?;
     let callback = Callback::new();
-    running.accepted(&callback, &wait(send::send(ports, &callback.message))?, 1)?;
+    running.accepts(&callback, 1)?;
     let before = running.proxy.workers();
     for worker in &before {
         running.proxy.kill_worker(*worker)?;
     }
     new_workers(&running, &before)?;
-    replayed(&running, ports, &callback)
+    replayed(&running, &callback)
 }
 
 /// Waits until two workers run that are none of `before`.
@@ -181,10 +178,9 @@ fn new_workers(running: &Running, before: &[i32]) -> Result<()> {
     came.with_context(|| format!("no new workers: {before:?}, {:?}", running.proxy.workers()))
 }
 
-fn replayed(running: &Running, ports: Ports, callback: &Callback) -> Result<()> {
-    let again = wait(send::send(ports, &callback.message))?;
-    again.is(401, "replayed")?;
+fn replayed(running: &Running, callback: &Callback) -> Result<()> {
+    running.knows(callback)?;
     ensure!(running.upstream.deliveries(&callback.id) == 1, "delivered twice");
     let next = Callback::new();
-    running.accepted(&next, &wait(send::send(ports, &next.message))?, 1)
+    running.accepts(&next, 1)
 }

@@ -4,10 +4,7 @@ use crate::nginx::start;
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::clock::until;
-use secure_callbacks_harness::proxy::Ports;
 use secure_callbacks_harness::running::Running;
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Reply};
 use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::Framing;
@@ -43,29 +40,24 @@ fn put(location: &str, size: usize, framing: Framing) -> Callback {
     Callback::made(location, &body, |token| token).framed(framing).method("PUT")
 }
 
-fn exchange(ports: Ports, callback: &Callback) -> Result<Reply> {
-    wait(send::send(ports, &callback.message))
-}
-
 fn file(running: &Running, callback: &Callback) -> PathBuf {
     running.proxy.directory().path().join(callback.message.path.trim_start_matches('/'))
 }
 
 fn written(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, SERVER)?;
+    let running = start(kind, SERVER)?;
     for framing in FRAMINGS {
         for size in SIZES {
             let context = || format!("{framing:?}, {size} bytes");
             let callback = put("/files/", size, framing);
-            let reply = exchange(ports, &callback).with_context(context)?;
+            let reply = running.send(&callback).with_context(context)?;
             ensure!(reply.status == 201, "{}: {} {}", context(), reply.status, reply.text());
             let found = std::fs::read(file(&running, &callback)).with_context(context)?;
             ensure!(found == callback.message.body(), "{}: another body was written", context());
-            let again = exchange(ports, &callback)?;
-            ensure!(again.code().as_deref() == Some("replayed"), "{}: {}", context(), again.text());
+            running.knows(&callback).with_context(context)?;
 
             let forged = put("/files/", size, framing).with_other_body(b"another body");
-            running.refused(&forged, &exchange(ports, &forged)?, "payload_hash_mismatch")?;
+            running.refuses_with(&forged, "payload_hash_mismatch")?;
             ensure!(!file(&running, &forged).exists(), "{}: a forged file was written", context());
         }
     }
@@ -73,10 +65,10 @@ fn written(kind: ProxyKind) -> Result<()> {
     let first = put("/files/", 10, Framing::Length);
     let mut second = put("/files/", 20, Framing::Length);
     second.message.path.clone_from(&first.message.path);
-    ensure!(exchange(ports, &first)?.status == 201, "the first one");
-    let reply = exchange(ports, &second)?;
+    ensure!(running.send(&first)?.status == 201, "the first one");
+    let reply = running.send(&second)?;
     ensure!(reply.status == 204, "over a file: {} {}", reply.status, reply.text());
-    ensure!(exchange(ports, &second)?.code().as_deref() == Some("replayed"), "204 was taken for a refusal");
+    running.knows(&second).context("204 was taken for a refusal")?;
     nothing_is_left(&running)
 }
 
@@ -88,35 +80,35 @@ fn nothing_is_left(running: &Running) -> Result<()> {
 }
 
 fn tried(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, SERVER)?;
+    let running = start(kind, SERVER)?;
     let callback = put("/tried/", 5_000, Framing::Length);
-    let reply = exchange(ports, &callback)?;
+    let reply = running.send(&callback)?;
     ensure!(reply.status == 201 && file(&running, &callback).exists(), "{} {}", reply.status, reply.text());
-    ensure!(exchange(ports, &callback)?.code().as_deref() == Some("replayed"), "it was written twice");
+    running.knows(&callback).context("it was written twice")?;
     Ok(())
 }
 
 fn refused_put(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, SERVER)?;
+    let running = start(kind, SERVER)?;
     let callback = put("/nowhere/", 900, Framing::Length);
     for _ in 0..2 {
-        let reply = exchange(ports, &callback)?;
+        let reply = running.send(&callback)?;
         // There is no such directory yet, which nginx takes for a fault of its own.
         ensure!(reply.status == 500, "{} {}", reply.status, reply.text());
     }
     std::fs::create_dir(running.proxy.directory().path().join("nowhere"))?;
-    let reply = exchange(ports, &callback)?;
+    let reply = running.send(&callback)?;
     ensure!(reply.status == 201, "{} {}", reply.status, reply.text());
-    ensure!(exchange(ports, &callback)?.code().as_deref() == Some("replayed"), "it was written twice");
+    running.knows(&callback).context("it was written twice")?;
     nothing_is_left(&running)
 }
 
 fn proxied(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, SERVER)?;
+    let running = start(kind, SERVER)?;
     for framing in FRAMINGS {
         for size in SIZES {
             let callback = put("/callbacks/", size, framing);
-            running.accepted(&callback, &exchange(ports, &callback)?, 1)?;
+            running.accepts(&callback, 1)?;
         }
     }
     nothing_is_left(&running)

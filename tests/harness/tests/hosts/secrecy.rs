@@ -4,7 +4,7 @@ use crate::common::POLICY;
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::ids;
-use secure_callbacks_harness::proxy::{Ports, envoy};
+use secure_callbacks_harness::proxy::envoy;
 use secure_callbacks_harness::running::{Envoy, Nginx, Running};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, Message};
@@ -49,7 +49,6 @@ pub(crate) struct Site {
     pub(crate) body_mark: String,
     /// In every token's header.
     token_mark: String,
-    ports: Ports,
 }
 
 impl Site {
@@ -66,7 +65,7 @@ impl Site {
             "accounts": [{ "api_key": token::API_KEY, "secrets": [reference] }],
             "expose_reason": true,
         });
-        let (running, ports) = if kind.is_nginx() {
+        let running = if kind.is_nginx() {
             let server = format!("location / {{ secure_callbacks {POLICY}; proxy_pass http://app; }}");
             let nginx = Nginx::new(kind, nginx_block(POLICY, &policy), server)?;
             if source == Source::File {
@@ -75,10 +74,9 @@ impl Site {
             Nginx { environment, instead: Some(["error.log notice", level]), ..nginx }.start()?
         } else {
             let filter = envoy::filter(&policy, envoy::Form::Struct, &[VARIABLE]);
-            let (running, ports) = Envoy { environment, levels: level, ..Envoy::new([filter])? }.start()?;
-            (running, ports[0])
+            Envoy { environment, levels: level, ..Envoy::new([filter])? }.start()?
         };
-        Ok(Self { running, secret, body_mark: ids::unique(), token_mark: token::fresh_jti(), ports })
+        Ok(Self { running, secret, body_mark: ids::unique(), token_mark: token::fresh_jti() })
     }
 
     /// What every token begins with: its header, which no other token in the world has.
@@ -110,7 +108,7 @@ impl Site {
                     "payload_hash_mismatch"
                 }
                 4 => {
-                    ensure!(wait(send::send(self.ports, &message))?.status == 200, "the first sending");
+                    ensure!(wait(send::send(self.running.ports[0], &message))?.status == 200, "the first sending");
                     "replayed"
                 }
                 5 => {
@@ -129,7 +127,7 @@ impl Site {
                 _ => "accepted",
             };
             let framing = [Framing::Length, Framing::Chunked, Framing::H2][number % 3];
-            let reply = wait(send::send(self.ports, &message.framed(framing)))?;
+            let reply = wait(send::send(self.running.ports[0], &message.framed(framing)))?;
             let code = reply.code().unwrap_or_else(|| "accepted".into());
             ensure!(code == expected, "{code} instead of {expected}: {}", reply.status);
         }
@@ -177,7 +175,7 @@ fn repeated_token(kind: ProxyKind) -> Result<()> {
         let site = Site::start(kind, Source::Environment, level)?;
         let (mut message, token) = site.message(0);
         message.headers.push(("authorization".into(), format!("Bearer {}", token.sign()).into_bytes()));
-        let reply = wait(send::send(site.ports, &message))?;
+        let reply = wait(send::send(site.running.ports[0], &message))?;
         ensure!(reply.status == 400, "status {}", reply.status);
         std::thread::sleep(Duration::from_millis(300));
         let holds = site.running.proxy.log().contains(&site.token_head()?);

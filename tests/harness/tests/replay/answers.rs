@@ -118,7 +118,7 @@ fn sender_gone(site: &Site) -> Result<()> {
 fn http2_sender_gone(site: &Site) -> Result<()> {
     let callback = Callback::new().framed(Framing::H2);
     slow_then_quick(site, &callback);
-    let connection = wait(http2::Connection::open(site.ports(0).http2))?;
+    let connection = wait(http2::Connection::open(site.ports[0].http2))?;
     let (response, stream) = wait(begin(&connection, &callback))?;
     site.arrives(&callback, 1)?;
     drop((response, stream, connection));
@@ -128,7 +128,7 @@ fn http2_sender_gone(site: &Site) -> Result<()> {
 fn stream_reset(site: &Site) -> Result<()> {
     let callback = Callback::new().framed(Framing::H2);
     slow_then_quick(site, &callback);
-    let connection = wait(http2::Connection::open(site.ports(0).http2))?;
+    let connection = wait(http2::Connection::open(site.ports[0].http2))?;
     let (response, mut stream) = wait(begin(&connection, &callback))?;
     site.arrives(&callback, 1)?;
     stream.send_reset(h2::Reason::CANCEL);
@@ -171,7 +171,7 @@ fn expect_continue(site: &Site) -> Result<()> {
         wait(async {
             let mut writes = http1::writes(&asking.message);
             let body = writes.split_off(1).concat();
-            let (mut reader, mut writer) = http1::Connection::open(site.ports(0).http1).await?.split();
+            let (mut reader, mut writer) = http1::Connection::open(site.ports[0].http1).await?.split();
             writer.write(&writes.concat()).await?;
             let interim = reader.any_reply().await?;
             // The interim answer is not the application's verdict.

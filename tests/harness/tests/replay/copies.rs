@@ -29,7 +29,7 @@ fn together(site: &Site, copies: &[Callback], status: u16) -> Result<[usize; 3]>
     }
     // Envoy's sandbox can't tell what is on its way from what was taken.
     let held_back = if site.kind.is_nginx() { (503, "replay_in_flight") } else { (401, "replayed") };
-    let ports = site.ports(0);
+    let ports = site.ports[0];
     wait(async {
         let mut tasks = tokio::task::JoinSet::new();
         for copy in copies {
@@ -90,7 +90,7 @@ fn thousand(kind: ProxyKind) -> Result<()> {
         }
         let request = callback.wire();
         let statuses =
-            pour::at_once(site.ports(0).http1, &request, COPIES).with_context(|| format!("round {round}"))?;
+            pour::at_once(site.ports[0].http1, &request, COPIES).with_context(|| format!("round {round}"))?;
         let count = |status| statuses.iter().filter(|other| **other == status).count();
         // Those that came before the answer, in Nginx, and those that came after it.
         let (on_its_way, replayed) = (count(503), count(401));

@@ -82,7 +82,7 @@ fn held_back(kind: ProxyKind) -> Result<()> {
     let (last, all_but_last) = wire.split_last().context("a request")?;
     let mut connections = Vec::new();
     for _ in 0..4 {
-        let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
+        let mut connection = wait(http1::Connection::open(site.ports[0].http1))?;
         wait(connection.write(all_but_last))?;
         connections.push(connection);
     }

@@ -131,7 +131,7 @@ fn deliver(site: &Site, callback: Callback, line: &mut Option<http1::Connection>
 async fn exchange(site: &Site, callback: &Callback, line: &mut Option<http1::Connection>) -> Result<Reply> {
     let mut connection = match line.take() {
         Some(connection) => connection,
-        None => http1::Connection::open(site.ports(0).http1).await?,
+        None => http1::Connection::open(site.ports[0].http1).await?,
     };
     connection.write(&callback.wire()).await?;
     let reply = connection.reply().await?;
@@ -204,7 +204,7 @@ fn killed_with_the_lock(kind: ProxyKind) -> Result<()> {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 // Replays, mostly: each takes the lock. The connections to a killed worker fail.
-                let _ = pour::pour(site.ports(0).http1, &requests);
+                let _ = pour::pour(site.ports[0].http1, &requests);
             }
         });
         let caught = catch_holder(&site);

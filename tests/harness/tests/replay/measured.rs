@@ -27,7 +27,7 @@ fn hundred_thousand(kind: ProxyKind) -> Result<()> {
     /// Batches until everything that grows to a size has it.
     const WARM: usize = 2;
     let site = Site::start(kind, Plan::of(policy(json!({ "replay_capacity": CAPACITY }))))?;
-    let address = site.ports(0).http1;
+    let address = site.ports[0].http1;
     let mut samples = Vec::new();
     let mut readings = Vec::new();
     let start = Instant::now();
@@ -109,7 +109,7 @@ fn cost(kind: ProxyKind) -> Result<()> {
         let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
         for index in order {
             let before: Duration = site.proxy.worker_cpu()?.iter().sum();
-            let statuses = pour::pour(site.ports(index).http1, &requests)?;
+            let statuses = pour::pour(site.ports[index].http1, &requests)?;
             let after: Duration = site.proxy.worker_cpu()?.iter().sum();
             ensure!(statuses.iter().all(|status| *status == 200), "not all were accepted");
             if round >= WARM {

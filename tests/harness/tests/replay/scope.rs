@@ -103,11 +103,11 @@ fn two_policies(kind: ProxyKind) -> Result<()> {
     let site = Site::start(kind, Plan { policies: vec![small(), small()], ..Plan::of(json!({})) })?;
     let callback = Callback::new();
     for times in 1..=2 {
-        let reply = wait(send::send(site.ports(times - 1), &callback.message))?;
+        let reply = wait(send::send(site.ports[times - 1], &callback.message))?;
         site.accepted(&callback, &reply, times)?;
     }
     for index in 0..2 {
-        let reply = wait(send::send(site.ports(index), &callback.message))?;
+        let reply = wait(send::send(site.ports[index], &callback.message))?;
         reply.is(401, "replayed")?;
         site.entries_become(index, 1)?;
     }

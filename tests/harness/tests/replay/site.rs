@@ -6,7 +6,7 @@ use secure_callbacks_harness::clock::until;
 use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy};
 use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Reply, http1};
+use secure_callbacks_harness::send::{self, http1};
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_harness::upstream::Upstream;
 use secure_callbacks_support::merged;
@@ -57,7 +57,6 @@ impl Plan {
 pub(crate) struct Site {
     pub(crate) kind: ProxyKind,
     running: Running,
-    ports: Vec<Ports>,
     nginx: [&'static str; 2],
 }
 
@@ -97,22 +96,12 @@ impl Site {
                 Proxy::envoy(directory, &listeners, &Vec::new()).await
             }
         })?;
-        Ok(Self { kind, running, ports, nginx })
-    }
-
-    /// Where a policy is in force.
-    pub(crate) fn ports(&self, policy: usize) -> Ports {
-        self.ports[policy]
+        Ok(Self { kind, running: running.at(ports), nginx })
     }
 
     /// The same sender, another application.
     pub(crate) fn with_upstream(self, upstream: Upstream) -> Self {
         Self { running: Running { upstream, ..self.running }, ..self }
-    }
-
-    /// Sends to the first policy.
-    pub(crate) fn send(&self, callback: &Callback) -> Result<Reply> {
-        wait(send::send(self.ports[0], &callback.message))
     }
 
     /// Sends to the first policy, up to the application, whose answer is to be read from the connection.
@@ -121,11 +110,6 @@ impl Site {
         wait(connection.write(&callback.wire()))?;
         self.arrives(callback, 1)?;
         Ok(connection)
-    }
-
-    /// The first policy accepts it, and the application has it then `times` in all.
-    pub(crate) fn accepts(&self, callback: &Callback, times: usize) -> Result<()> {
-        self.accepted(callback, &self.send(callback)?, times)
     }
 
     /// The first policy refuses it as a replay of what was taken, and the application gets nothing of it.
