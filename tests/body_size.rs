@@ -1,23 +1,17 @@
 //! How much body is taken: to the byte, whether its length is known beforehand or only as it comes.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may stop")]
 
-use secure_callbacks::{Pending, PolicyConfig, Rejection, RequestHead, TokenField, Verifier};
-use secure_callbacks_support::{Token, token};
+use secure_callbacks::{Pending, Rejection};
+use secure_callbacks_support::site::{NOW, Site, bearer, head};
+use secure_callbacks_support::{Token, policy};
+use serde_json::json;
 
-const NOW: i64 = 1_700_000_000;
 const MOST: u64 = 10;
 
 /// A callback whose head is good, with this length announced.
 fn started(body: &[u8], content_length: Option<u64>) -> Result<Pending, Rejection> {
-    let policy = format!(
-        r#"{{"accounts":[{{"api_key":"{}","secrets":["text:{}"]}}],"max_body_size":{MOST}}}"#,
-        token::API_KEY,
-        token::SECRET
-    );
-    let verifier = Verifier::new(PolicyConfig::from_json(&policy).unwrap().resolve(&()).unwrap());
-    let token = format!("Bearer {}", Token::valid(body, NOW).sign());
-    let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length, connection: &() };
-    verifier.start(&head, NOW).map_err(|refused| refused.rejection)
+    let site = Site::new(&policy(json!({ "max_body_size": MOST })).to_string());
+    site.start(&head(&bearer(&Token::valid(body, NOW)), content_length))
 }
 
 /// Whether a length is taken, or why not.

@@ -3,22 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secure_callbacks::replay::{Census, Layout, NoStore, Slot, Table};
-use secure_callbacks::{
-    AnsweredBy, Callback, Code, Conclusion, Outcome, PolicyConfig, ReplayStore, RequestHead, Step, TokenField,
-    Verifier, names,
-};
-use secure_callbacks_support::{Expectation, Framing, Host, Rendered, Row, load};
+use secure_callbacks::replay::NoStore;
+use secure_callbacks::{Callback, Code, Conclusion, Outcome, ReplayStore, RequestHead, Step, TokenField, names};
+use secure_callbacks_support::site::{NOW, Site};
+use secure_callbacks_support::{Expectation, Host, Rendered, Row, load};
 
-/// Any moment will do, since the core has no clock.
-const NOW: i64 = 1_800_000_000;
-
-/// A proxy in a few lines: a verifier, and the memory that its workers share.
+/// A site, and how many callbacks it has had.
 struct Proxy {
-    verifier: Verifier,
-    slots: Vec<Slot>,
-    census: Census,
-    /// Of the latest reservation.
+    site: Site,
     owner: u32,
 }
 
@@ -33,61 +25,34 @@ struct Seen {
 }
 
 impl Proxy {
-    fn start(policy: &str) -> Self {
-        let policy = PolicyConfig::from_json(policy).and_then(|config| config.resolve(&())).unwrap();
-        let slots = if policy.replay() { Layout::for_capacity(policy.replay_capacity()).slots() } else { 0 };
-        let census = Census::new(policy.replay_memory(), NOW);
-        Self { verifier: Verifier::new(policy), slots: vec![Slot::FREE; slots], census, owner: 0 }
-    }
-
     /// The life of one callback; the upstream answers 200.
     fn send(&mut self, request: &Rendered) -> Seen {
-        let (seen, callback) = self.begin(request);
-        self.answered(callback);
+        let (seen, mut callback) = self.begin(request);
+        self.site.answered(&mut callback, 200);
         seen
     }
 
     /// Up to the upstream, which has not answered yet, or to the refusal.
     fn begin(&mut self, request: &Rendered) -> (Seen, Callback) {
         self.owner += 1;
+        let head = head(&self.site, request);
         let mut callback = Callback::default();
-        let step = match arrive(&mut callback, &self.verifier, request, self.owner) {
-            Step::Reserve(reservation) => {
-                let answer = self.table().reserve(&reservation, NOW);
-                callback.reserved(&self.verifier, answer, NOW).0
-            }
-            step => step,
-        };
-        let Step::Conclude(conclusion) = step else { panic!("{step:?}") };
+        let conclusion = self.site.conclude(&mut callback, &head, pieces(request), self.owner);
         (Seen::of(conclusion, request), callback)
-    }
-
-    /// The upstream's 200.
-    fn answered(&mut self, mut callback: Callback) {
-        if let Some(settled) = callback.answered(200, || AnsweredBy::Application) {
-            self.table().settle(&settled, NOW);
-        }
-    }
-
-    fn table(&mut self) -> Table<'_> {
-        Table::new(self.verifier.policy().replay_capacity(), &mut self.slots, &mut self.census)
     }
 }
 
-/// Head, chunks and end, as a proxy hands them over.
-fn arrive(callback: &mut Callback, verifier: &Verifier, request: &Rendered, owner: u32) -> Step {
-    let name = verifier.policy().token_header();
+fn head<'r>(site: &Site, request: &'r Rendered) -> RequestHead<'r> {
+    let name = site.verifier().policy().token_header();
     let mut token = TokenField::Absent;
     let fields = request.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name.as_bytes()));
-    fields.for_each(|(_, value)| token.add(value));
-    let content_length = matches!(request.framing, Framing::Length | Framing::H2).then(|| request.body().len() as u64);
-    let head = RequestHead { token: token.bytes(), content_length, connection: &() };
-    let steps = request.chunks.iter().map(Some).chain([None]);
-    steps.fold(callback.head(verifier, &head, NOW), |step, chunk| match (step, chunk) {
-        (Step::Hold, Some(chunk)) => callback.body(verifier, chunk),
-        (Step::Hold, None) => callback.end_of_body(verifier, owner, NOW),
-        (concluded, _) => concluded,
-    })
+    fields.for_each(|(_, value)| token.add(value.as_slice()));
+    let content_length = request.framing.has_length().then(|| request.body().len() as u64);
+    RequestHead { token, content_length, connection: &() }
+}
+
+fn pieces(request: &Rendered) -> impl Iterator<Item = &[u8]> {
+    request.chunks.iter().map(Vec::as_slice)
 }
 
 impl Seen {
@@ -149,13 +114,13 @@ fn run(row: &Row, proxy: &mut Proxy) -> Vec<String> {
         differences.extend(proxy.send(&request).differences(&expect).iter().map(|text| format!("before: {text}")));
     }
     let request = row.render(NOW, &row.name);
-    let (first, callback) = proxy.begin(&request);
+    let (first, mut callback) = proxy.begin(&request);
     differences.extend(first.differences(&request.fill(&case.expect)));
     if let Some(meanwhile) = &case.meanwhile {
         let seen = proxy.send(&request).differences(&request.fill(meanwhile));
         differences.extend(seen.iter().map(|text| format!("meanwhile: {text}")));
     }
-    proxy.answered(callback);
+    proxy.site.answered(&mut callback, 200);
     if let Some(again) = &case.again {
         let seen = proxy.send(&request).differences(&request.fill(again));
         differences.extend(seen.iter().map(|text| format!("again: {text}")));
@@ -166,8 +131,9 @@ fn run(row: &Row, proxy: &mut Proxy) -> Vec<String> {
 #[test]
 fn every_row_comes_out_as_written() {
     let vectors = load().unwrap_or_else(|error| panic!("{error}"));
+    let start = |policy: &serde_json::Value| Proxy { site: Site::new(&policy.to_string()), owner: 0 };
     let mut proxies: BTreeMap<_, _> =
-        vectors.policies.iter().map(|(name, policy)| (name.as_str(), Proxy::start(&policy.to_string()))).collect();
+        vectors.policies.iter().map(|(name, policy)| (name.as_str(), start(policy))).collect();
     let mut failures = Vec::new();
     for row in &vectors.rows {
         let differences = run(row, proxies.get_mut(row.policy.as_str()).unwrap());
@@ -189,8 +155,8 @@ fn every_code_has_a_row() {
             }
         }
     }
-    // No request can make a store unavailable (see below), or a proxy fail (`src/callback/tests.rs`). What a connection is asked has `tests/connection.rs`, and
-    // real handshakes in the harness.
+    // No request can make a store unavailable (see below), or a proxy fail (`src/callback/tests.rs`). What a connection is
+    // asked has `tests/connection.rs`, and real handshakes in the harness.
     codes.retain(|code| !code.starts_with("client_certificate_") && *code != "source_not_allowed");
     assert_eq!(codes, BTreeSet::from(["proxy_failed", "replay_store_unavailable"]));
 }
@@ -199,11 +165,11 @@ fn every_code_has_a_row() {
 fn a_store_that_does_not_answer_takes_nothing() {
     let vectors = load().unwrap_or_else(|error| panic!("{error}"));
     let row = vectors.rows.iter().find(|row| row.name == "valid").unwrap();
-    let proxy = Proxy::start(&vectors.policies["default"].to_string());
-    let mut callback = Callback::default();
-    let step = arrive(&mut callback, &proxy.verifier, &row.render(NOW, "unavailable"), 1);
+    let site = Site::new(&vectors.policies["default"].to_string());
+    let (mut callback, request) = (Callback::default(), row.render(NOW, "unavailable"));
+    let step = site.arrive(&mut callback, &head(&site, &request), pieces(&request), 1);
     let Step::Reserve(place) = step else { panic!("{step:?}") };
-    let (step, _) = callback.reserved(&proxy.verifier, NoStore.reserve(&place, NOW), NOW);
+    let (step, _) = callback.reserved(site.verifier(), NoStore.reserve(&place, NOW), NOW);
     let Step::Conclude(conclusion) = step else { panic!("{step:?}") };
     assert_eq!(conclusion.code.as_str(), "replay_store_unavailable");
     assert!(matches!(&conclusion.outcome, Outcome::Reply(reply) if reply.status() == 503));

@@ -3,13 +3,7 @@
 //!
 //! Three programs: `app` (the upstream that records), `sender` (the client, run in a container of its own) and
 //! `containers` (starts all of it with Compose, cuts, kills, restarts, and counts).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 pub mod behaviour;
 pub mod certificates;
@@ -17,12 +11,3 @@ pub mod journal;
 pub mod load;
 pub mod replies;
 pub mod tls;
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Milliseconds since 1970. All containers run under one kernel, so these compare.
-#[must_use]
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}

@@ -1,5 +1,6 @@
 //! What the demo sends, with and without containers: the sample callbacks, and each kind of forgery; then some of both
 //! over TLS.
+use crate::people::SENDER_SUBJECT;
 use crate::send::Message;
 use crate::upstream::Received;
 use secure_callbacks_support::token::Algorithm;
@@ -16,11 +17,6 @@ pub enum Holder {
     Stranger,
     /// Somebody without a certificate.
     Nobody,
-}
-
-impl Holder {
-    /// The subject of the sender's certificate.
-    pub const SENDER_SUBJECT: &str = "CN=callbacks.opentok.com,O=TokBox";
 }
 
 /// The status and the code that are due.
@@ -138,7 +134,7 @@ impl Case {
     /// Whether the application got the very body that was sent, and the subject of the very certificate.
     #[must_use]
     pub fn is_untouched(&self, request: &Received) -> bool {
-        let subject = (self.holder == Some(Holder::Sender)).then_some(Holder::SENDER_SUBJECT.as_bytes());
+        let subject = (self.holder == Some(Holder::Sender)).then_some(SENDER_SUBJECT.as_bytes());
         let told = request.headers.all("x-ssl-client-subject-dn").filter(|value| !value.is_empty());
         request.body == self.body && told.eq(subject)
     }
@@ -198,8 +194,7 @@ pub fn all() -> Vec<Case> {
         tls("TLS, the sender's certificate, another subject claimed", 200, "accepted", Holder::Sender)
             .claiming("CN=administrator"),
         tls("TLS, no certificate", 401, missing, Holder::Nobody),
-        tls("TLS, no certificate, the sender's subject claimed", 401, missing, Holder::Nobody)
-            .claiming(Holder::SENDER_SUBJECT),
+        tls("TLS, no certificate, the sender's subject claimed", 401, missing, Holder::Nobody).claiming(SENDER_SUBJECT),
         tls("TLS, the right authority, another name", 401, "client_certificate_mismatch", Holder::OtherName),
         Case { ended_by_tls: true, ..tls("TLS, another authority, the sender's name", 400, "-", Holder::Stranger) },
         tls("TLS, the sender's certificate, body changed", 401, mismatch, Holder::Sender).token(other_body),

@@ -1,4 +1,5 @@
 //! Certificates made on the spot: authorities, intermediates, and leaves with whatever names a test asks for.
+use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
@@ -6,6 +7,9 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use sha2::{Digest, Sha256};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 mod rewritten;
@@ -156,6 +160,12 @@ impl Identity {
         self.key.serialize_pem()
     }
 
+    /// Writes both into `folder`, as `name.pem` and `name.key`.
+    pub fn write(&self, folder: &Path, name: &str) -> Result<()> {
+        write(folder, &format!("{name}.pem"), &self.pem())?;
+        write(folder, &format!("{name}.key"), &self.key_pem())
+    }
+
     /// The SHA-256 fingerprint of the certificate, in lower-case hex.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -167,6 +177,13 @@ impl Identity {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key");
         (self.chain.clone(), key)
     }
+}
+
+/// Writes a file that nobody else may read, as a key's must be.
+pub fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let path = folder.join(name);
+    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    Ok(fs::set_permissions(&path, Permissions::from_mode(0o600))?)
 }
 
 /// RFC 7468.

@@ -105,6 +105,32 @@ impl ResponseHead {
     }
 }
 
+/// What a sender in a hurry needs to know of a reply: read without a copy of anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// The status code.
+    pub status: u16,
+    /// Whether the proxy closes the connection now.
+    pub closes: bool,
+    /// The length of the whole reply.
+    pub length: usize,
+}
+
+impl Glance {
+    /// The reply at the start of `bytes`, if it is there whole. It must say how long its body is.
+    pub fn at(bytes: &[u8]) -> Result<Option<Self>> {
+        let mut parsed = [httparse::EMPTY_HEADER; 32];
+        let mut head = httparse::Response::new(&mut parsed);
+        let httparse::Status::Complete(end) = head.parse(bytes)? else { return Ok(None) };
+        let named = |name: &str| head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        let body = named("content-length").context("a reply without a length")?;
+        let length = end + std::str::from_utf8(body.value)?.parse::<usize>().context("Content-Length")?;
+        let closes = named("connection").is_some_and(|header| header.value.eq_ignore_ascii_case(b"close"));
+        let reply = Self { status: head.code.context("a reply without a status")?, closes, length };
+        Ok((bytes.len() >= length).then_some(reply))
+    }
+}
+
 /// A body as it comes in.
 #[derive(Debug)]
 pub struct BodyReader {
@@ -221,6 +247,16 @@ impl BodyReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_is_read_when_it_is_whole() {
+        let wire = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nConnection: close\r\n\r\nno";
+        for cut in 0..wire.len() {
+            assert_eq!(Glance::at(&wire[..cut]).unwrap(), None, "{cut}");
+        }
+        let reply = Glance { status: 401, closes: true, length: wire.len() };
+        assert_eq!(Glance::at(wire).unwrap(), Some(reply));
+    }
 
     #[test]
     fn a_chunked_body_with_trailers_is_read_byte_by_byte() {

@@ -11,9 +11,8 @@
 use divan::AllocProfiler;
 use divan::Bencher;
 use divan::counter::BytesCount;
-use secure_callbacks::Settled;
-use secure_callbacks::{Answer, Rejection};
-use secure_callbacks_micro::{Callback, NOW, SHORT_BODY, Site, body, headers};
+use secure_callbacks::{Answer, Callback as Life, Rejection, Settled};
+use secure_callbacks_micro::{Callback, NOW, SHORT_BODY, headers, site};
 
 #[cfg(not(target_family = "wasm"))]
 #[global_allocator]
@@ -28,8 +27,8 @@ fn main() {
 
 #[divan::bench]
 fn accept(bencher: Bencher) {
-    let (mut site, callback) = (Site::new(), Callback::good(SHORT_BODY));
-    bencher.bench_local(|| site.accept(&callback));
+    let (mut site, callback) = (site(), Callback::good(SHORT_BODY));
+    bencher.bench_local(|| callback.accept(&mut site));
 }
 
 /// The head, each time up to one check further: what a step costs is the difference to the one before.
@@ -37,9 +36,9 @@ mod head {
     use super::*;
 
     fn refused(bencher: Bencher, callback: &Callback, rejection: Rejection) {
-        let site = Site::new();
-        assert_eq!(site.head(callback).err(), Some(rejection));
-        bencher.bench_local(|| site.head(callback).err());
+        let site = site();
+        assert_eq!(callback.start(&site).err(), Some(rejection));
+        bencher.bench_local(|| callback.start(&site).err());
     }
 
     #[divan::bench]
@@ -62,24 +61,24 @@ mod head {
 
     #[divan::bench]
     fn d_whole(bencher: Bencher) {
-        let (site, callback) = (Site::new(), Callback::good(SHORT_BODY));
-        bencher.bench_local(|| site.head(&callback).expect("a good head"));
+        let (site, callback) = (site(), Callback::good(SHORT_BODY));
+        bencher.bench_local(|| callback.start(&site).expect("a good head"));
     }
 }
 
 #[divan::bench(args = BODIES)]
 fn payload_hash(bencher: Bencher, size: usize) {
-    let (site, callback) = (Site::new(), Callback::good(size));
+    let (site, callback) = (site(), Callback::good(size));
     bencher
         .counter(BytesCount::new(size))
-        .with_inputs(|| site.head(&callback).expect("a good head"))
-        .bench_local_values(|pending| body(pending, &callback));
+        .with_inputs(|| callback.start(&site).expect("a good head"))
+        .bench_local_values(|pending| callback.end(pending));
 }
 
 #[divan::bench]
 fn reserve_and_release(bencher: Bencher) {
-    let (mut site, callback) = (Site::new(), Callback::good(SHORT_BODY));
-    let authentic = body(site.head(&callback).expect("a good head"), &callback);
+    let (mut site, callback) = (site(), Callback::good(SHORT_BODY));
+    let authentic = callback.end(callback.start(&site).expect("a good head"));
     let reservation = authentic.reservation(1, NOW).expect("replay is on");
     bencher.bench_local(|| {
         assert_eq!(site.reserve(&reservation), Answer::Fresh);
@@ -89,7 +88,7 @@ fn reserve_and_release(bencher: Bencher) {
 
 #[divan::bench]
 fn identity_headers(bencher: Bencher) {
-    let (mut site, callback) = (Site::new(), Callback::good(SHORT_BODY));
-    let (_, conclusion) = site.conclude(&callback);
+    let (mut site, callback) = (site(), Callback::good(SHORT_BODY));
+    let conclusion = callback.conclude(&mut site, &mut Life::default());
     bencher.bench_local(|| headers(&conclusion));
 }

@@ -8,16 +8,11 @@ pub mod refused;
 
 use std::hint::black_box;
 
-use secure_callbacks::replay::{Census, Layout, Slot, Table};
-use secure_callbacks::{
-    Answer, AnsweredBy, Authentic, Callback as Life, Code, Conclusion, Pending, PolicyConfig, Rejection, ReplayStore,
-    RequestHead, Reservation, Settled, Step, TokenField, Verifier,
-};
+use secure_callbacks::{AnsweredBy, Authentic, Callback as Life, Code, Conclusion, Pending, Rejection, RequestHead};
 use secure_callbacks_support::Token;
+use secure_callbacks_support::site::bearer;
+pub use secure_callbacks_support::site::{NOW, Site};
 use secure_callbacks_support::token::{API_KEY, SECRET};
-
-/// The time of every measurement: the core has no clock of its own.
-pub const NOW: i64 = 1_800_000_000;
 
 /// The size of a short callback of Vonage's, in bytes.
 pub const SHORT_BODY: usize = 228;
@@ -42,46 +37,20 @@ impl Callback {
     #[must_use]
     pub fn made(body: usize, change: impl FnOnce(Token) -> Token) -> Self {
         let body = vec![b'x'; body];
-        let token = change(Token::valid(&body, NOW).claim("jti", "7f8f6b0e-5a1c-4d0e-8b4e-0123456789ab")).sign();
-        Self { authorization: format!("Bearer {token}").into_bytes(), body }
-    }
-}
-
-/// A proxy in a few lines: a verifier, and the memory that its workers share.
-pub struct Site {
-    verifier: Verifier,
-    slots: Vec<Slot>,
-    census: Census,
-}
-
-impl Site {
-    /// With the default policy and one account.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::with(&format!(r#"{{"accounts":[{{"api_key":"{API_KEY}","secrets":["text:{SECRET}"]}}]}}"#))
+        let token = change(Token::valid(&body, NOW).claim("jti", "7f8f6b0e-5a1c-4d0e-8b4e-0123456789ab"));
+        Self { authorization: bearer(&token), body }
     }
 
-    /// With this policy.
-    ///
-    /// # Panics
-    /// If the core refuses it.
-    #[must_use]
-    pub fn with(policy: &str) -> Self {
-        let policy = PolicyConfig::from_json(policy).and_then(|config| config.resolve(&())).expect("a policy");
-        let slots = vec![Slot::FREE; Layout::for_capacity(policy.replay_capacity()).slots()];
-        let census = Census::new(policy.replay_memory(), NOW);
-        Self { verifier: Verifier::new(policy), slots, census }
-    }
-
-    /// The whole life of one callback, up to an upstream that did not take it: so that it can come again.
+    /// The whole life of it, up to an upstream that did not take it: so that it can come again.
     ///
     /// # Panics
     /// If it is not accepted.
-    pub fn accept(&mut self, callback: &Callback) {
-        let (mut life, conclusion) = self.conclude(callback);
+    pub fn accept(&self, site: &mut Site) {
+        let mut life = Life::default();
+        let conclusion = self.conclude(site, &mut life);
         headers(&conclusion);
         let settled = life.answered(503, || AnsweredBy::Application).expect("its reservation");
-        self.settle(&settled);
+        site.settle(&settled);
     }
 
     /// The same, up to the verdict.
@@ -89,67 +58,41 @@ impl Site {
     /// # Panics
     /// If it is not accepted.
     #[must_use]
-    pub fn conclude(&mut self, callback: &Callback) -> (Life, Conclusion) {
-        let mut life = Life::default();
-        let Step::Hold = life.head(&self.verifier, &head(callback), NOW) else { panic!("a bad head") };
-        for chunk in callback.body.chunks(CHUNK) {
-            let Step::Hold = life.body(&self.verifier, chunk) else { panic!("a body over the limit") };
-        }
-        let Step::Reserve(reservation) = life.end_of_body(&self.verifier, 1, NOW) else { panic!("replay is on") };
-        let answer = self.reserve(&reservation);
-        match life.reserved(&self.verifier, answer, NOW) {
-            (Step::Conclude(conclusion), None) if conclusion.code == Code::Accepted => (life, conclusion),
-            (step, _) => panic!("not accepted: {step:?}"),
-        }
+    pub fn conclude(&self, site: &mut Site, life: &mut Life) -> Conclusion {
+        let conclusion = site.conclude(life, &self.head(), self.body.chunks(CHUNK), 1);
+        assert_eq!(conclusion.code, Code::Accepted);
+        conclusion
     }
 
     /// What the head alone tells.
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn head(&self, callback: &Callback) -> Result<Pending, Rejection> {
-        self.verifier.start(&head(callback), NOW).map_err(|refused| refused.rejection)
+    pub fn start(&self, site: &Site) -> Result<Pending, Rejection> {
+        site.start(&self.head())
     }
 
-    /// Asks the table.
-    pub fn reserve(&mut self, reservation: &Reservation) -> Answer {
-        self.table().reserve(reservation, NOW)
+    fn head(&self) -> RequestHead<'_> {
+        secure_callbacks_support::site::head(&self.authorization, u64::try_from(self.body.len()).ok())
     }
 
-    /// Keeps a reservation, or gives its place back.
-    pub fn settle(&mut self, settled: &Settled) {
-        self.table().settle(settled, NOW);
-    }
-
-    fn table(&mut self) -> Table<'_> {
-        Table::new(self.verifier.policy().replay_capacity(), &mut self.slots, &mut self.census)
-    }
-}
-
-impl Default for Site {
-    fn default() -> Self {
-        Self::new()
+    /// The body, chunk by chunk, and its end.
+    ///
+    /// # Panics
+    /// If it is not the one that was signed for.
+    #[must_use]
+    pub fn end(&self, mut pending: Pending) -> Authentic {
+        for chunk in self.body.chunks(CHUNK) {
+            pending.body(chunk).expect("no body over the limit");
+        }
+        pending.end(NOW).expect("the body that was signed for")
     }
 }
 
-fn head(callback: &Callback) -> RequestHead<'_> {
-    RequestHead {
-        token: TokenField::Once(&callback.authorization),
-        content_length: u64::try_from(callback.body.len()).ok(),
-        connection: &(),
-    }
-}
-
-/// The body, chunk by chunk, and its end.
-///
-/// # Panics
-/// If it is not the one that was signed for.
+/// A site with the default policy and one account.
 #[must_use]
-pub fn body(mut pending: Pending, callback: &Callback) -> Authentic {
-    for chunk in callback.body.chunks(CHUNK) {
-        pending.body(chunk).expect("no body over the limit");
-    }
-    pending.end(NOW).expect("the body that was signed for")
+pub fn site() -> Site {
+    Site::new(&format!(r#"{{"accounts":[{{"api_key":"{API_KEY}","secrets":["text:{SECRET}"]}}]}}"#))
 }
 
 /// What the application is told.

@@ -49,7 +49,7 @@ fn many_accounts() -> Site {
         write!(accounts, r#",{{"api_key":"c1b2{nth:03}","secrets":["text:{SECRET}"]}}"#).ok();
     }
     let secrets = ["one", "two", "three", "four"].map(|nth| format!(r#""text:{SECRET} {nth}""#)).join(",");
-    Site::with(&format!(r#"{{"accounts":[{accounts},{{"api_key":"{API_KEY}","secrets":[{secrets}]}}]}}"#))
+    Site::new(&format!(r#"{{"accounts":[{accounts},{{"api_key":"{API_KEY}","secrets":[{secrets}]}}]}}"#))
 }
 
 /// Everything to refuse; of each set the first is what the others are compared with.

@@ -1,11 +1,5 @@
 //! A clean Debian to install packages in, and where the packages are.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 pub mod deb;
 pub mod machine;

@@ -1,1 +1,2 @@
-//! Holds nothing: the tests beside it compare `docs/configuration.md` and `docs/policy.schema.json` with the code.
+//! Holds nothing: the tests beside it compare `docs/configuration.md`, `docs/policy.schema.json` and the codes in
+//! `docs/operations.md` with the code.

@@ -18,7 +18,10 @@
 mod body;
 mod expect;
 mod nginx;
+mod policy;
 mod request;
+#[cfg(feature = "site")]
+pub mod site;
 mod template;
 pub mod token;
 mod vectors;
@@ -26,6 +29,8 @@ mod vectors;
 pub use body::{Body, Sample, sample};
 pub use expect::{Case, Expectation, Host};
 pub use nginx::nginx_block;
+pub use policy::{merged, policy};
 pub use request::{Framing, Rendered, Request, TokenSpec};
+pub use template::fill;
 pub use token::Token;
 pub use vectors::{Error, Row, Vectors, load, load_from};

@@ -1,8 +1,32 @@
-//! Placeholders in the tables: what is known only when a request is sent, and bytes that JSON can't hold.
+//! Placeholders, `${name}`: in the configurations of the bench, and in the tables, where they are what is known only when
+//! a request is sent, and bytes that JSON can't hold:
 //!
 //! `${now}` `${iat}` `${jti}` `${payload_hash}` `${PAYLOAD_HASH}` `${token}`; `${group}` is the same in a row's request
 //! and in those before it; `${header}` and `${claims}` are the members that would have been sent, without the braces;
 //! `${byte:ff}` is that one raw byte and `${repeat:TEXT:N}` is TEXT, N times.
+
+/// `template` with every placeholder replaced by its value. One without a value is an error, so that no typing slip gets
+/// through.
+///
+/// # Errors
+/// The placeholder that is wrong.
+pub fn fill<'v>(template: &str, value: impl Fn(&str) -> Option<&'v str>) -> Result<String, String> {
+    let filled = replace(template, |name, filled| value(name).map(|value| filled.extend_from_slice(value.as_bytes())))?;
+    String::from_utf8(filled).map_err(|error| format!("{template:?}: {error}"))
+}
+
+fn replace(template: &str, mut value: impl FnMut(&str, &mut Vec<u8>) -> Option<()>) -> Result<Vec<u8>, String> {
+    let mut filled = Vec::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("${") {
+        filled.extend_from_slice(before.as_bytes());
+        let (name, after) = after.split_once('}').ok_or_else(|| format!("unclosed placeholder in {template:?}"))?;
+        value(name, &mut filled).ok_or_else(|| format!("unknown placeholder ${{{name}}}"))?;
+        rest = after;
+    }
+    filled.extend_from_slice(rest.as_bytes());
+    Ok(filled)
+}
 
 /// The values of one sending.
 #[derive(Clone, Debug, Default)]
@@ -18,18 +42,9 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// `template` with every placeholder replaced; an unknown one is an error, so that no typing slip becomes a test.
+    /// `template` with every placeholder replaced.
     pub(crate) fn fill(&self, template: &str) -> Result<Vec<u8>, String> {
-        let mut filled = Vec::with_capacity(template.len());
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once("${") {
-            filled.extend_from_slice(before.as_bytes());
-            let (name, after) = after.split_once('}').ok_or_else(|| format!("unclosed placeholder in {template:?}"))?;
-            self.value(name, &mut filled).ok_or_else(|| format!("unknown placeholder ${{{name}}}"))?;
-            rest = after;
-        }
-        filled.extend_from_slice(rest.as_bytes());
-        Ok(filled)
+        replace(template, |name, filled| self.value(name, filled))
     }
 
     /// The same where only text will do.
@@ -61,5 +76,18 @@ impl Values {
         };
         filled.extend_from_slice(value.as_bytes());
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fill;
+
+    #[test]
+    fn names_are_replaced_and_unknown_ones_refused() {
+        let value = |name: &str| (name == "port").then_some("8080");
+        assert_eq!(fill("listen ${port}; # ${port} $port", value).unwrap(), "listen 8080; # 8080 $port");
+        assert!(fill("${other}", value).is_err());
+        assert!(fill("${port", value).is_err());
     }
 }

@@ -1,8 +1,8 @@
 // The same check in njs, with its own `crypto` module.
 import crypto from 'crypto';
 
-const SECRET = '{{secret}}';
-const API_KEY = '{{api_key}}';
+const SECRET = '${secret}';
+const API_KEY = '${api_key}';
 const MAX_AGE = 300;
 const LEEWAY = 30;
 

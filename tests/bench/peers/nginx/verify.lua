@@ -14,8 +14,8 @@ int CRYPTO_memcmp(const void *a, const void *b, size_t len);
 ]]
 
 local C = ffi.C
-local SECRET = "{{secret}}"
-local API_KEY = "{{api_key}}"
+local SECRET = "${secret}"
+local API_KEY = "${api_key}"
 local MAX_AGE, LEEWAY = 300, 30
 local sha256 = C.EVP_sha256()
 local digest = ffi.new("unsigned char[32]")

@@ -1,9 +1,8 @@
 //! Callbacks as the bytes that go over the wire. Every one has a token of its own, so that the check for replays is part
 //! of what is measured; all are made before a round begins.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::Bytes;
+use secure_callbacks_harness::clock;
 use secure_callbacks_support::Token;
 use secure_callbacks_support::token::payload_hash;
 
@@ -49,8 +48,7 @@ pub(crate) fn body(size: usize) -> Bytes {
 
 /// `count` callbacks with this body.
 pub(crate) fn make(count: usize, body: &Bytes, kind: Kind) -> Vec<Callback> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let now = clock::now();
     let hash = payload_hash(body);
     let sent = match kind {
         Kind::Good | Kind::Forged => body.clone(),

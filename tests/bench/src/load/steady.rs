@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use secure_callbacks_harness::wire::Glance;
 
-use super::http1;
 use super::requests::Callback;
 
 /// Callbacks that can be under way at once.
@@ -97,7 +97,7 @@ impl Connection {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error).context("reading the reply"),
         }
-        let Some((reply, _)) = http1::parse(&self.reply)? else { return Ok(None) };
+        let Some(reply) = Glance::at(&self.reply)? else { return Ok(None) };
         let latency = self.due.elapsed();
         ensure!(reply.status == 200, "{} instead of 200", reply.status);
         ensure!(!reply.closes, "the connection was not kept");

@@ -1,20 +1,21 @@
 //! One running row: the proxy, and the program beside it where there is one.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secure_callbacks_harness::proxy::{self, Directory, Process};
 use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_support::fill;
 use secure_callbacks_support::token::{API_KEY, APPLICATION_ID, SECRET};
 
 use super::site::{self, Site};
-use super::template::{self, Values};
 use super::{Helper, Host, Peer};
 
 /// How long a program may take to listen; valgrind takes its time.
@@ -30,6 +31,9 @@ const COUNTING: [&str; 6] = [
     "--instr-atstart=no",
     "--callgrind-out-file=callgrind.out.%p",
 ];
+
+/// What the placeholders of a configuration stand for.
+type Values = BTreeMap<&'static str, String>;
 
 /// A row that is ready for callbacks.
 pub(crate) struct Instance {
@@ -101,32 +105,38 @@ impl Instance {
 }
 
 fn write_configuration(peer: &Peer, directory: &Directory, mut values: Values, site: &Site) -> Result<()> {
-    directory.write("server.pem", site.certificates.server.pem())?;
-    directory.write("server.key", site.certificates.server.key_pem())?;
+    site.certificates.server.write(directory.path(), "server")?;
     directory.write("trusted.pem", site.certificates.authority.pem())?;
     if peer.host == Host::Envoy {
-        let filter = template::fill(&read(peer, peer.config)?, &values)?;
+        let filter = filled(peer, peer.config, &values)?;
         let for_tls = peer.config.replace(".yaml", "_tls.yaml");
-        let filter_tls = match read(peer, &for_tls) {
-            Ok(text) => template::fill(&text, &values)?,
-            Err(_) => filter.clone(),
-        };
-        values.insert("filter", template::indent(&filter, 10));
-        values.insert("filter_tls", template::indent(&filter_tls, 10));
-        directory.write("envoy.yaml", template::fill(&read(peer, "envoy.yaml")?, &values)?)?;
+        let filter_tls = if path(peer, &for_tls).exists() { filled(peer, &for_tls, &values)? } else { filter.clone() };
+        values.insert("filter", indent(&filter));
+        values.insert("filter_tls", indent(&filter_tls));
+        directory.write("envoy.yaml", filled(peer, "envoy.yaml", &values)?)?;
         return Ok(());
     }
-    directory.write("nginx.conf", template::fill(&read(peer, peer.config)?, &values)?)?;
+    directory.write("nginx.conf", filled(peer, peer.config, &values)?)?;
     for file in peer.files {
-        directory.write(file, template::fill(&read(peer, file)?, &values)?)?;
+        directory.write(file, filled(peer, file, &values)?)?;
     }
     Ok(())
 }
 
-fn read(peer: &Peer, file: &str) -> Result<String> {
-    let folder = if peer.host == Host::Envoy { "envoy" } else { "nginx" };
-    let path = site::peers_directory().join(folder).join(file);
-    std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+fn path(peer: &Peer, file: &str) -> PathBuf {
+    site::peers_directory().join(if peer.host == Host::Envoy { "envoy" } else { "nginx" }).join(file)
+}
+
+/// A file of the row with its placeholders filled.
+fn filled(peer: &Peer, file: &str, values: &Values) -> Result<String> {
+    let path = path(peer, file);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    fill(&text, |name| values.get(name).map(String::as_str)).map_err(|problem| anyhow!("{}: {problem}", path.display()))
+}
+
+/// As the filters are in the list of `envoy.yaml`.
+fn indent(filters: &str) -> String {
+    filters.lines().map(|line| format!("          {line}")).collect::<Vec<_>>().join("\n")
 }
 
 fn command(kind: ProxyKind, directory: &Path, site: &Site) -> Result<Command> {
@@ -204,4 +214,14 @@ fn wait_for(process: &mut Process, address: SocketAddr, directory: &Path) -> Res
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snippet_keeps_its_own_indentation() {
+        assert_eq!(indent("a:\n  b: c"), "          a:\n            b: c");
+    }
 }

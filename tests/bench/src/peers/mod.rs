@@ -5,7 +5,6 @@ mod catalogue;
 mod check;
 mod instance;
 mod site;
-mod template;
 pub(crate) mod verifier;
 
 pub(crate) use catalogue::{Checks, Helper, Host, Peer, catalogue};

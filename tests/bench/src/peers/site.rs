@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
-use rcgen::DnType;
-use secure_callbacks_harness::certificates::{Authority, Identity, Leaf};
-use secure_callbacks_harness::send::tls::{Client, Version};
+use secure_callbacks_harness::certificates::{Authority, Identity};
+use secure_callbacks_harness::people::{named, sender};
+use secure_callbacks_harness::send::tls::{Client, SERVER_NAME, Version};
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use tokio::net::TcpListener;
 
@@ -47,10 +47,8 @@ impl Site {
     /// Starts the application.
     pub(crate) fn start(replay_capacity: u32, pinned: Option<usize>, against: Option<PathBuf>) -> Result<Self> {
         let authority = Authority::root("benchmark");
-        let server = authority.issue(&Leaf::named("localhost").dns_names(&["localhost"]));
-        let subject = [(DnType::OrganizationName, "TokBox"), (DnType::CommonName, "callbacks.opentok.com")];
-        let sender = authority.issue(&Leaf::new(&subject).dns_names(&["callbacks.opentok.com"]));
-        let client = Rc::new(Client::new(&authority, Some(&sender), Version::Tls13)?);
+        let server = authority.issue(&named(SERVER_NAME));
+        let client = Rc::new(Client::new(&authority, Some(&authority.issue(&sender())), Version::Tls13)?);
         let arrived = Arc::new(AtomicU64::new(0));
         Ok(Self {
             upstream: application(Arc::clone(&arrived))?,

@@ -1,10 +1,9 @@
 //! The service that `ext_authz` and `auth_request` ask: our own core behind a socket, as fast as it can be. It keeps no
 //! memory of callbacks, and where the proxy sends no body it checks the token alone.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::{Result, anyhow};
 use secure_callbacks::{PolicyConfig, RequestHead, TokenField, Verifier};
+use secure_callbacks_harness::clock;
 use secure_callbacks_support::token::{API_KEY, APPLICATION_ID, SECRET};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -39,8 +38,7 @@ fn is_authentic(verifier: &Verifier, request: &Request<'_>) -> bool {
     let mut token = TokenField::Absent;
     let fields = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("authorization"));
     fields.for_each(|header| token.add(header.value));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let now = clock::now();
     let head = RequestHead { token, content_length: None, connection: &() };
     let Ok(mut pending) = verifier.start(&head, now) else { return false };
     pending.body(request.body).is_ok() && pending.end(now).is_ok()

@@ -1,4 +1,5 @@
 //! Starts and stops Envoy and Nginx: each instance in a directory of its own, stopped when it is dropped.
+use crate::clock;
 use crate::tools::{self, ProxyKind};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -171,15 +172,14 @@ impl Proxy {
         read_lossy(&self.directory.path().join("access.log"))
     }
 
-    /// The access log's line about `id`, waiting for it up to 3 s.
+    /// The access log's line about `id`, as soon as it is there.
     pub async fn access_line(&self, id: &str) -> Option<String> {
-        for _ in 0..150 {
-            if let Some(line) = self.access_log().lines().find(|line| line.contains(id)) {
-                return Some(line.to_owned());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        None
+        self.nth_access_line(id, 1).await
+    }
+
+    /// The `nth` of its lines about `id`, from 1.
+    pub async fn nth_access_line(&self, id: &str, nth: usize) -> Option<String> {
+        nth_line(&self.directory.path().join("access.log"), id, nth).await
     }
 
     /// `nginx -s reload`: the master starts new workers and retires the old ones.
@@ -196,16 +196,6 @@ impl Proxy {
     /// Kills one worker by force.
     pub fn kill_worker(&self, pid: i32) -> Result<()> {
         process::send_signal(pid, Signal::KILL)
-    }
-
-    /// Resident memory in KiB and CPU time of all workers together.
-    pub fn usage(&self) -> Result<(u64, Duration)> {
-        let mut sum = (0, Duration::ZERO);
-        for worker in self.workers() {
-            let (resident, used) = process::usage(worker)?;
-            sum = (sum.0 + resident, sum.1 + used);
-        }
-        Ok(sum)
     }
 
     /// CPU time of each worker, to the nanosecond: nginx's worker processes, or Envoy's worker threads.
@@ -227,11 +217,17 @@ impl Proxy {
     pub fn resume_worker(&self, pid: i32) -> Result<()> {
         process::send_signal(pid, Signal::CONT)
     }
+}
 
-    /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
-        matches!(self.process.ended(), Ok(None))
-    }
+/// The `nth` line about `id` in a log, from 1: logs are written some time after the answer.
+pub async fn nth_line(log: &Path, id: &str, nth: usize) -> Option<String> {
+    clock::comes(Duration::from_secs(5), || {
+        let log = read_lossy(log);
+        // A line is whole only with its end.
+        let mut lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(id));
+        lines.nth(nth - 1).map(|line| line.trim_end().to_owned())
+    })
+    .await
 }
 
 /// What `nginx -t` says to a configuration.

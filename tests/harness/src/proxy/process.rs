@@ -134,20 +134,6 @@ pub(super) fn run(mut command: Command, output: &Path) -> Result<Outcome> {
     }
 }
 
-/// Resident memory in KiB and CPU time used so far, of one process.
-pub(super) fn usage(pid: i32) -> Result<(u64, Duration)> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-    let resident = resident.trim().trim_end_matches(" kB").trim().parse()?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // After the name in parentheses: field 14 is user time and 15 system time, counted from 1 with the pid.
-    let after_name = stat.rsplit_once(") ").context("stat")?.1;
-    let mut fields = after_name.split(' ').skip(11);
-    let mut ticks = || -> Result<u64> { Ok(fields.next().context("stat")?.parse()?) };
-    let used = ticks()? + ticks()?;
-    Ok((resident, Duration::from_millis(used * 1000 / rustix::param::clock_ticks_per_second())))
-}
-
 /// CPU time of the threads of one process whose name begins with `name`, by the scheduler's own count.
 pub(super) fn thread_cpu(pid: i32, name: &str) -> Result<Vec<Duration>> {
     let mut used = Vec::new();

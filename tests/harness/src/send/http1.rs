@@ -150,8 +150,13 @@ pub struct Reader {
 impl Reader {
     /// Reads the next final reply: `100 Continue` and the like are passed over.
     pub async fn reply(&mut self) -> Result<Reply> {
+        self.reply_within(PATIENCE).await
+    }
+
+    /// The same, with another patience.
+    pub async fn reply_within(&mut self, patience: Duration) -> Result<Reply> {
         loop {
-            let reply = self.any_reply().await?;
+            let reply = self.any_reply_within(patience).await?;
             if reply.status >= 200 {
                 return Ok(reply);
             }
@@ -160,8 +165,12 @@ impl Reader {
 
     /// Reads the next reply, an interim one too.
     pub async fn any_reply(&mut self) -> Result<Reply> {
-        let read = tokio::time::timeout(PATIENCE, self.read_reply()).await;
-        read.with_context(|| format!("no reply within {PATIENCE:?}"))?
+        self.any_reply_within(PATIENCE).await
+    }
+
+    async fn any_reply_within(&mut self, patience: Duration) -> Result<Reply> {
+        let read = tokio::time::timeout(patience, self.read_reply()).await;
+        read.with_context(|| format!("no reply within {patience:?}"))?
     }
 
     async fn read_reply(&mut self) -> Result<Reply> {

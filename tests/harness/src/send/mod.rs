@@ -1,6 +1,6 @@
 //! Sends requests byte by byte as a test wants them, and reads the replies.
 use crate::wire::Fields;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use secure_callbacks_support::{Framing, Rendered};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -61,6 +61,13 @@ impl Message {
         self
     }
 
+    /// The same without the header fields of this name.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name.as_bytes()));
+        self
+    }
+
     /// The whole body.
     #[must_use]
     pub fn body(&self) -> Vec<u8> {
@@ -100,6 +107,13 @@ impl Reply {
         Some(body.get("code")?.as_str()?.to_owned())
     }
 
+    /// It has this status, and this code where the policy exposes it.
+    pub fn is(&self, status: u16, code: &str) -> Result<()> {
+        let as_due = self.status == status && self.code().as_deref() == Some(code);
+        ensure!(as_due, "not {status} {code}: {} {}", self.status, self.text());
+        Ok(())
+    }
+
     /// The body as text, for messages.
     #[must_use]
     pub fn text(&self) -> String {
@@ -117,6 +131,15 @@ pub async fn send(ports: crate::proxy::Ports, message: &Message) -> Result<Reply
         }
     };
     tokio::time::timeout(PATIENCE, exchange).await.with_context(|| format!("no reply within {PATIENCE:?}"))?
+}
+
+/// The body of the 200 that a GET is answered with.
+pub async fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let ask =
+        Message { method: "GET".into(), headers: Vec::new(), ..Message::post(path, b"", None).framed(Framing::None) };
+    let reply = send_to(address, &ask).await?;
+    ensure!(reply.status == 200, "{path}: {} {}", reply.status, reply.text());
+    Ok(reply.text())
 }
 
 /// Opens a TCP connection, from the address `from` of this machine where one is given.

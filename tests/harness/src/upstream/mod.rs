@@ -1,48 +1,27 @@
 //! The application behind the proxy: it keeps what it receives, and answers as the test told it to.
-//!
-//! Every byte is looked through for ids (see [`crate::ids`]) before anything is parsed, so that half a head counts as
-//! much as a whole request when the question is whether anything of a refused callback came through.
-use crate::ids;
-use crate::wire::{BodyReader, Fields, RequestHead};
-use bytes::BytesMut;
+use crate::clock;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 mod answer;
+mod incoming;
 
 pub use answer::{Answer, Delivery, Gate};
+pub use incoming::{Incoming, Received};
 
 /// Bodies kept at most; beyond it the oldest requests are forgotten (their ids and counts are not).
 const KEPT_BYTES: usize = 256 * 1024 * 1024;
-
-/// One request as it arrived.
-#[derive(Clone, Debug)]
-pub struct Received {
-    /// `POST` and so on.
-    pub method: String,
-    /// The request target.
-    pub path: String,
-    /// Every header field, every copy.
-    pub headers: Fields,
-    /// The body, byte for byte.
-    pub body: Vec<u8>,
-    /// The trailers of a chunked body.
-    pub trailers: Fields,
-}
 
 /// What came in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Connections accepted.
     pub connections: usize,
-    /// Bytes received.
-    pub bytes: usize,
     /// Whole requests.
     pub requests: usize,
     /// Whole requests without an id.
@@ -147,13 +126,7 @@ impl Upstream {
 
     /// Waits until `times` whole requests with `id` have arrived; false if they do not within 5 seconds.
     pub async fn arrives(&self, id: &str, times: usize) -> bool {
-        for _ in 0..250 {
-            if self.deliveries(id) >= times {
-                return true;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        false
+        clock::comes(Duration::from_secs(5), || (self.deliveries(id) >= times).then_some(())).await.is_some()
     }
 
     /// How many requests with `id` were answered below 500 while the proxy was still there to take the answer.
@@ -186,13 +159,18 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// One connection: read, look for ids, parse, answer, again.
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
     lock(&state).totals.connections += 1;
-    let mut connection = Connection { buffer: BytesMut::new(), scanned: Vec::new(), reading: None };
-    let _ = stream.set_nodelay(true);
+    let mut connection = Incoming::new(stream, |id: &str| {
+        let seen = &mut lock(&state).seen;
+        if !seen.contains(id) {
+            seen.insert(id.to_owned());
+        }
+    });
     loop {
-        match connection.next_request(&mut stream, &state).await {
-            Ok(Some((id, received))) => {
+        match connection.next_request().await {
+            Ok(Some(received)) => {
+                let id = received.id().map(str::to_owned);
                 let answer = lock(&state).record(id.clone(), received);
                 // Counted just before it goes out: who has the answer finds it counted.
                 let count = || {
@@ -200,7 +178,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
                         *lock(&state).answered.entry(id).or_default() += 1;
                     }
                 };
-                if !answer::reply(&mut stream, &answer, count).await {
+                if !answer::reply(&mut connection.stream, &answer, count).await {
                     return;
                 }
             }
@@ -210,76 +188,5 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
                 return;
             }
         }
-    }
-}
-
-struct Connection {
-    buffer: BytesMut,
-    /// The end of what was looked through, so that an id cut by a read is found too.
-    scanned: Vec<u8>,
-    reading: Option<(RequestHead, BodyReader)>,
-}
-
-impl Connection {
-    /// The next whole request, `None` at a clean end.
-    async fn next_request(
-        &mut self,
-        stream: &mut TcpStream,
-        state: &Mutex<State>,
-    ) -> anyhow::Result<Option<(Option<String>, Received)>> {
-        loop {
-            if let Some(received) = self.take_request(stream).await? {
-                let in_path = ids::find(received.path.as_bytes()).next().map(str::to_owned);
-                let in_headers =
-                    || received.headers.0.iter().find_map(|(_, value)| ids::find(value).next().map(str::to_owned));
-                return Ok(Some((in_path.or_else(in_headers), received)));
-            }
-            let before = self.buffer.len();
-            let read = stream.read_buf(&mut self.buffer).await?;
-            if read == 0 {
-                anyhow::ensure!(before == 0 && self.reading.is_none(), "the connection ended inside a request");
-                return Ok(None);
-            }
-            let arrived = self.buffer[before..].to_vec();
-            self.scan(&arrived, state);
-        }
-    }
-
-    fn scan(&mut self, arrived: &[u8], state: &Mutex<State>) {
-        self.scanned.extend_from_slice(arrived);
-        let mut state = lock(state);
-        state.totals.bytes += arrived.len();
-        for id in ids::find(&self.scanned) {
-            if !state.seen.contains(id) {
-                state.seen.insert(id.to_owned());
-            }
-        }
-        let done = self.scanned.len().saturating_sub(ids::LENGTH - 1);
-        self.scanned.drain(..done);
-    }
-
-    async fn take_request(&mut self, stream: &mut TcpStream) -> anyhow::Result<Option<Received>> {
-        if self.reading.is_none() {
-            let Some(head) = RequestHead::take(&mut self.buffer)? else { return Ok(None) };
-            if head.headers.first("expect").is_some() {
-                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
-            }
-            let body = BodyReader::of_request(&head.headers)?;
-            self.reading = Some((head, body));
-        }
-        let whole = match &mut self.reading {
-            Some((_, body)) => body.take(&mut self.buffer)?,
-            None => false,
-        };
-        if !whole {
-            return Ok(None);
-        }
-        Ok(self.reading.take().map(|(head, body)| Received {
-            method: head.method,
-            path: head.path,
-            headers: head.headers,
-            body: body.body,
-            trailers: body.trailers,
-        }))
     }
 }

@@ -1,4 +1,5 @@
 //! Policies with one thing wrong in them, in the words of both proxies.
+use secure_callbacks_support::merged;
 use serde_json::{Value, json};
 
 /// One thing wrong. `json` is merged into a good policy, `nginx` is the lines of a block that would be good but for it.
@@ -20,9 +21,8 @@ pub(crate) const ACCOUNT: &str = "account a1b2c3d secret=text:the-first-signatur
 /// Every row. In the nginx lines `@` stands for a good account line.
 pub(crate) fn table() -> Vec<Wrong> {
     let account = |more: Value| {
-        let mut account = json!({ "api_key": "a1b2c3d", "secrets": ["text:the-first-signature-secret"] });
-        account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({ "accounts": [account] })
+        let account = json!({ "api_key": "a1b2c3d", "secrets": ["text:the-first-signature-secret"] });
+        json!({ "accounts": [merged(account, &more)] })
     };
     let secrets = |secrets: &[&str]| account(json!({ "secrets": secrets }));
     vec![

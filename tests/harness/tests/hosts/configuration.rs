@@ -1,46 +1,47 @@
 //! A policy with something wrong in it stops the start, and says what and where. Secrets come from where they may.
 use crate::bad_policies::{ACCOUNT, Wrong, table};
-use crate::common::{Callback, Running, Stage, Test, accepted, policy};
+use crate::common::policy;
+use crate::nginx::PROTECTED;
 use anyhow::{Result, ensure};
-use secure_callbacks_harness::proxy::{self, Directory, Environment, Outcome, Ports, Proxy, envoy, free_port, nginx};
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send;
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::proxy::{self, Directory, Environment, Outcome, envoy, free_port, nginx};
+use secure_callbacks_harness::running::{Envoy, Nginx, Running};
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_support::merged;
 use secure_callbacks_support::token::SECRET;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
     for (index, row) in table().into_iter().enumerate() {
         let name = format!("{}_stops_the_start", row.name);
         if kind.is_nginx() {
-            tests.push((name, Box::new(move || nginx_stops(kind, &row))));
+            tests.add(name, move || nginx_stops(kind, &row));
         } else {
             let form = if index % 2 == 0 { envoy::Form::Struct } else { envoy::Form::Text };
-            tests.push((name, Box::new(move || envoy_stops(&row, form))));
+            tests.add(name, move || envoy_stops(&row, form));
         }
     }
     if kind.is_nginx() {
-        tests.push(("a_policy_s_lines_from_an_included_file".into(), Box::new(move || included(kind))));
+        tests.add("a_policy_s_lines_from_an_included_file", move || included(kind));
     }
-    tests.push(("a_good_policy_passes_the_check".into(), Box::new(move || good_passes(kind))));
+    tests.add("a_good_policy_passes_the_check", move || good_passes(kind));
     for (name, end) in [
         ("a_secret_from_the_environment", ""),
         ("a_secret_from_the_environment_with_a_newline", "\n"),
         ("a_secret_from_the_environment_with_a_carriage_return_and_a_newline", "\r\n"),
     ] {
-        tests.push((name.into(), Box::new(move || secret_from_environment(kind, end))));
+        tests.add(name, move || secret_from_environment(kind, end));
     }
     if kind.is_nginx() {
-        tests.push(("a_secret_from_a_file".into(), Box::new(move || secret_from_file(kind))));
-        tests.push(("a_missing_secret_file_stops_the_start".into(), Box::new(move || missing_file(kind))));
-        tests.push(("an_unknown_policy_name_stops_the_start".into(), Box::new(move || unknown_policy(kind))));
+        tests.add("a_secret_from_a_file", move || secret_from_file(kind));
+        tests.add("a_missing_secret_file_stops_the_start", move || missing_file(kind));
+        tests.add("an_unknown_policy_name_stops_the_start", move || unknown_policy(kind));
     } else {
-        tests.push(("a_file_secret_is_refused_naming_env".into(), Box::new(file_in_envoy)));
-        tests.push(("no_configuration_stops_the_start".into(), Box::new(no_configuration)));
-        tests.push(("a_configuration_that_is_no_object_stops_the_start".into(), Box::new(no_object)));
+        tests.add("a_file_secret_is_refused_naming_env", file_in_envoy);
+        tests.add("no_configuration_stops_the_start", no_configuration);
+        tests.add("a_configuration_that_is_no_object_stops_the_start", no_object);
     }
 }
 
@@ -57,11 +58,7 @@ fn nginx_stops(kind: ProxyKind, row: &Wrong) -> Result<()> {
 }
 
 fn envoy_stops(row: &Wrong, form: envoy::Form) -> Result<()> {
-    let mut policy = policy();
-    let fields = policy.as_object_mut().unwrap();
-    fields.extend(row.json.as_object().unwrap().clone());
-    fields.retain(|_, value| !value.is_null());
-    let outcome = check_envoy(envoy::filter(&policy, form, &[]))?;
+    let outcome = check_envoy(envoy::filter(&merged(policy(), &row.json), form, &[]))?;
     ensure!(!outcome.success, "envoy --mode validate is content with it: {}", outcome.output);
     ensure!(outcome.output.contains(row.named), "no {:?} in:\n{}", row.named, outcome.output);
     no_secret(&outcome)
@@ -104,36 +101,25 @@ fn good_passes(kind: ProxyKind) -> Result<()> {
 fn secret_from_environment(kind: ProxyKind, end: &str) -> Result<()> {
     let environment = vec![("VIDEO_SECRET".to_owned(), format!("{SECRET}{end}"))];
     let running = if kind.is_nginx() {
-        nginx_with(kind, "account a1b2c3d secret=env:VIDEO_SECRET;", &environment, &[])?
+        nginx_with(kind, "account a1b2c3d secret=env:VIDEO_SECRET;", environment, &[])?
     } else {
-        wait(async {
-            let upstream = Upstream::start().await?;
-            let policy = json!({ "accounts": [{ "api_key": "a1b2c3d", "secrets": ["env:VIDEO_SECRET"] }] });
-            let filter = envoy::filter(&policy, envoy::Form::Struct, &["VIDEO_SECRET"]);
-            let ports = Ports::new(kind)?;
-            let listener = envoy::Listener::new(ports.http1, upstream.address(), filter);
-            let proxy = Proxy::envoy(Directory::new("environment")?, &[listener], &environment).await?;
-            anyhow::Ok((Running { proxy, upstream }, ports))
-        })?
+        let policy = json!({ "accounts": [{ "api_key": "a1b2c3d", "secrets": ["env:VIDEO_SECRET"] }] });
+        let filter = envoy::filter(&policy, envoy::Form::Struct, &["VIDEO_SECRET"]);
+        Envoy { environment, ..Envoy::new([filter])? }.start()?
     };
     one_is_accepted(&running)
 }
 
 fn secret_from_file(kind: ProxyKind) -> Result<()> {
     let with_newline = format!("{SECRET}\n");
-    one_is_accepted(&nginx_with(
-        kind,
-        "account a1b2c3d secret=file:secret;",
-        &Vec::new(),
-        &[("secret", &with_newline)],
-    )?)
+    one_is_accepted(&nginx_with(kind, "account a1b2c3d secret=file:secret;", Vec::new(), &[("secret", &with_newline)])?)
 }
 
 /// An `include` in the block is nginx's own: of a file, or of all that a pattern matches.
 fn included(kind: ProxyKind) -> Result<()> {
     let account = format!("account a1b2c3d secret=text:{SECRET};\n");
     let files = [("account-one.conf", account.as_str()), ("more.conf", "expose_reason on;\n")];
-    one_is_accepted(&nginx_with(kind, "include account-*.conf; include more.conf;", &Vec::new(), &files)?)?;
+    one_is_accepted(&nginx_with(kind, "include account-*.conf; include more.conf;", Vec::new(), &files)?)?;
     // What is wrong in one is told with its own name and line.
     let directory = Directory::new("check")?;
     directory.write("bad.conf", "\nmode audit;\n")?;
@@ -183,37 +169,18 @@ fn no_object() -> Result<()> {
 }
 
 /// An nginx whose policy has these lines, with these files in its directory.
-fn nginx_with(
-    kind: ProxyKind,
-    lines: &str,
-    environment: &Environment,
-    files: &[(&str, &str)],
-) -> Result<(Running, Ports)> {
-    let module = tools::find(kind)?.filter;
-    let directory = Directory::new("secrets")?;
+fn nginx_with(kind: ProxyKind, lines: &str, environment: Environment, files: &[(&str, &str)]) -> Result<Running> {
+    let mut nginx = Nginx::new(kind, "", PROTECTED)?;
     for (name, content) in files {
-        directory.write(name, content)?;
+        nginx.directory.write(name, content)?;
     }
-    let lines = lines.replace("file:", &format!("file:{}/", directory.path().display()));
-    wait(async {
-        let upstream = Upstream::start().await?;
-        let ports = Ports::new(kind)?;
-        let http = nginx::upstream(upstream.address())
-            + &format!("    secure_callbacks_policy video {{ {lines} }}\n")
-            + &format!(
-                "    server {{ {} location / {{ secure_callbacks video; proxy_pass http://app; }} }}\n",
-                nginx::listen(kind, ports.http1, ports.http2)
-            );
-        let config = nginx::config(Some(&module), environment, &http);
-        let proxy = Proxy::nginx(kind, directory, &config, environment).await?;
-        Ok((Running { proxy, upstream }, ports))
-    })
+    let lines = lines.replace("file:", &format!("file:{}/", nginx.directory.path().display()));
+    nginx.http = format!("    secure_callbacks_policy video {{ {lines} }}\n");
+    Nginx { environment, ..nginx }.start()
 }
 
-fn one_is_accepted((running, ports): &(Running, Ports)) -> Result<()> {
-    let callback = Callback::new();
-    let reply = wait(send::send(*ports, &callback.message))?;
-    accepted(&running.upstream, &callback, &reply, 1)?;
+fn one_is_accepted(running: &Running) -> Result<()> {
+    running.accepts(&Callback::new(), 1)?;
     ensure!(!running.proxy.log().contains(SECRET), "the secret is in the log");
     Ok(())
 }

@@ -1,19 +1,21 @@
 //! Requests as connections carry them: slowly, in pieces, cut short, many on one.
-use crate::common::{Callback, POLICY, Running, Stage, Test, accepted, arrived, refused, untouched};
+use crate::common::Stage;
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy, nginx};
+use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Message, http1, http2};
+use secure_callbacks_harness::send::{Message, http1, http2};
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::ProxyKind;
-use secure_callbacks_harness::upstream::Upstream;
 use secure_callbacks_support::Framing;
-use serde_json::json;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
     let kind = stage.kind;
-    tests.push(("without_the_filter_everything_arrives".into(), Box::new(move || without_the_filter(kind))));
+    tests.add("without_the_filter_everything_arrives", move || without_the_filter(kind));
     stage.test("a_slow_body_is_accepted", tests, slow_body);
     stage.test("a_slow_forged_body_is_refused", tests, slow_forged_body);
     stage.test("a_head_in_single_bytes_is_accepted", tests, slow_head);
@@ -47,51 +49,45 @@ const ALL_FRAMINGS: [Framing; 6] = [
 
 /// The control: were the filter not there, the harness would see the forgeries arrive.
 fn without_the_filter(kind: ProxyKind) -> Result<()> {
-    wait(async {
-        let upstream = Upstream::start().await?;
-        let ports = Ports::new(kind)?;
-        let directory = Directory::new("without-filter")?;
-        let _proxy = if kind.is_nginx() {
+    let ports = Ports::new(kind)?;
+    let directory = Directory::new("without-filter")?;
+    let running = Running::start(async |application| {
+        if kind.is_nginx() {
             let listen = nginx::listen(kind, ports.http1, ports.http2);
-            let http = nginx::upstream(upstream.address())
-                + &format!("    server {{ {listen} location / {{ proxy_pass http://app; }} }}\n");
-            Proxy::nginx(kind, directory, &nginx::config(None, &[], &http), &Vec::new()).await?
+            let server = format!("    server {{ {listen} location / {{ proxy_pass http://app; }} }}\n");
+            let http = nginx::upstream(application) + &server;
+            Proxy::nginx(kind, directory, &nginx::config(None, &[], &http), &Vec::new()).await
         } else {
-            let listener = envoy::Listener {
-                address: ports.http1,
-                filters: Vec::new(),
-                settings: json!({}),
-                transport: serde_json::Value::Null,
-                upstream: upstream.address(),
-            };
-            Proxy::envoy(directory, &[listener], &Vec::new()).await?
-        };
-        for framing in ALL_FRAMINGS {
-            let mut callback = Callback::forged();
-            callback.message = callback.message.framed(framing);
-            let reply = send::send(ports, &callback.message).await;
-            if kind.is_nginx() && framing == Framing::H2Trailers {
-                // Nginx itself knows no trailers in HTTP/2 and ends the connection at them.
-                ensure!(reply.is_err(), "{reply:?}");
-                continue;
-            }
-            let reply = reply.with_context(|| format!("{framing:?}"))?;
-            arrived(&upstream, &callback, &reply, 1).with_context(|| format!("{framing:?}"))?;
+            let mut listener = envoy::Listener::new(ports.http1, application, Value::Null);
+            listener.filters.clear();
+            Proxy::envoy(directory, &[listener], &Vec::new()).await
         }
-        Ok(())
-    })
+    })?;
+    let running = running.at(vec![ports]);
+    for framing in ALL_FRAMINGS {
+        let callback = Callback::forged().framed(framing);
+        let reply = running.send(&callback);
+        if kind.is_nginx() && framing == Framing::H2Trailers {
+            // Nginx itself knows no trailers in HTTP/2 and ends the connection at them.
+            ensure!(reply.is_err(), "{reply:?}");
+            continue;
+        }
+        let reply = reply.with_context(|| format!("{framing:?}"))?;
+        running.arrived(&callback, &reply, 1).with_context(|| format!("{framing:?}"))?;
+    }
+    Ok(())
 }
 
 fn slow_body(running: &Running) -> Result<()> {
     let callback = Callback::with_body(b"{\"a\":\"slow body, byte by byte\"}");
     let reply = wait(http1::exchange(address(running), in_bytes(&callback.message), Duration::from_millis(20)))?;
-    accepted(&running.upstream, &callback, &reply, 1)
+    running.accepted(&callback, &reply, 1)
 }
 
 fn slow_forged_body(running: &Running) -> Result<()> {
     let callback = Callback::forged();
     let reply = wait(http1::exchange(address(running), in_bytes(&callback.message), Duration::from_millis(20)))?;
-    refused(&running.upstream, &callback, &reply, "payload_hash_mismatch")
+    running.refused(&callback, &reply, "payload_hash_mismatch")
 }
 
 /// The head at once, then one byte a write.
@@ -104,32 +100,30 @@ fn in_bytes(message: &Message) -> Vec<Vec<u8>> {
 
 fn slow_head(running: &Running) -> Result<()> {
     let callback = Callback::new();
-    let writes = http1::writes(&callback.message).concat().into_iter().map(|byte| vec![byte]).collect();
+    let writes = callback.wire().into_iter().map(|byte| vec![byte]).collect();
     let reply = wait(http1::exchange(address(running), writes, Duration::from_micros(100)))?;
-    accepted(&running.upstream, &callback, &reply, 1)
+    running.accepted(&callback, &reply, 1)
 }
 
 fn client_gone(running: &Running) -> Result<()> {
     let callback = Callback::new();
     wait(async {
         let mut connection = http1::Connection::open(address(running)).await?;
-        let wire = http1::writes(&callback.message).concat();
+        let wire = callback.wire();
         connection.write(&wire[..wire.len() - 1]).await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
         drop(connection);
         anyhow::Ok(())
     })?;
-    untouched(&running.upstream, &callback)?;
+    running.untouched(&callback)?;
     // It was not counted as delivered either: the same token is still good.
-    let reply = wait(http1::send(address(running), &callback.message))?;
-    accepted(&running.upstream, &callback, &reply, 1)
+    running.accepts(&callback, 1)
 }
 
 fn stream_reset(running: &Running) -> Result<()> {
-    let mut callback = Callback::new();
-    callback.message = callback.message.framed(Framing::H2NoLength);
+    let callback = Callback::new().framed(Framing::H2NoLength);
     wait(async {
-        let connection = http2::Connection::open(running.proxy.ports(POLICY).http2).await?;
+        let connection = http2::Connection::open(running.ports[0].http2).await?;
         let (response, mut stream) = connection.start(&callback.message).await?;
         // The whole body, but not its end.
         http2::send_data(&mut stream, &callback.message.body()).await?;
@@ -138,13 +132,13 @@ fn stream_reset(running: &Running) -> Result<()> {
         drop(response);
         anyhow::Ok(())
     })?;
-    untouched(&running.upstream, &callback)
+    running.untouched(&callback)
 }
 
 fn cut_short(running: &Running) -> Result<()> {
     // Ten bytes more are announced than come; then this half of the connection is closed.
     let callback = Callback::new();
-    let mut wire = http1::writes(&callback.message).concat();
+    let mut wire = callback.wire();
     let (real, announced) = (callback.message.body().len(), callback.message.body().len() + 10);
     let text = String::from_utf8_lossy(&wire)
         .replace(&format!("Content-Length: {real}"), &format!("Content-Length: {announced}"));
@@ -161,7 +155,7 @@ fn cut_short(running: &Running) -> Result<()> {
         }
         Ok(())
     })?;
-    untouched(&running.upstream, &callback)
+    running.untouched(&callback)
 }
 
 fn keep_alive(running: &Running) -> Result<()> {
@@ -170,12 +164,12 @@ fn keep_alive(running: &Running) -> Result<()> {
         for turn in 0..20 {
             let bad = turn % 3 == 1;
             let callback = if bad { Callback::forged() } else { Callback::new() };
-            connection.write(&http1::writes(&callback.message).concat()).await?;
+            connection.write(&callback.wire()).await?;
             let reply = connection.reply().await?;
             if bad {
-                refused(&running.upstream, &callback, &reply, "payload_hash_mismatch")?;
+                running.refused(&callback, &reply, "payload_hash_mismatch")?;
             } else {
-                accepted(&running.upstream, &callback, &reply, 1)?;
+                running.accepted(&callback, &reply, 1)?;
             }
         }
         Ok(())
@@ -186,40 +180,38 @@ fn keep_alive_refused(running: &Running) -> Result<()> {
     wait(async {
         let mut connection = http1::Connection::open(address(running)).await?;
         for _ in 0..20 {
-            let mut callback = Callback::new();
-            callback.message.headers.retain(|(name, _)| name != b"Authorization");
-            connection.write(&http1::writes(&callback.message).concat()).await?;
-            refused(&running.upstream, &callback, &connection.reply().await?, "token_missing")?;
+            let callback = Callback::new().without_token();
+            connection.write(&callback.wire()).await?;
+            running.refused(&callback, &connection.reply().await?, "token_missing")?;
         }
         Ok(())
     })
 }
 
 fn head_alone_refused(running: &Running) -> Result<()> {
-    let mut callback = Callback::new();
-    callback.message.headers.retain(|(name, _)| name != b"Authorization");
+    let callback = Callback::new().without_token();
     wait(async {
         let mut connection = http1::Connection::open(address(running)).await?;
         connection.write(&http1::writes(&callback.message)[0]).await?;
         let reply = tokio::time::timeout(PATIENCE, connection.reply()).await.context("no answer")??;
-        refused(&running.upstream, &callback, &reply, "token_missing")
+        running.refused(&callback, &reply, "token_missing")
     })
 }
 
 fn pipelined(running: &Running) -> Result<()> {
     let callbacks = [Callback::new(), Callback::forged(), Callback::new()];
-    let wire: Vec<u8> = callbacks.iter().flat_map(|callback| http1::writes(&callback.message).concat()).collect();
+    let wire: Vec<u8> = callbacks.iter().flat_map(|callback| callback.wire()).collect();
     wait(async {
         let mut connection = http1::Connection::open(address(running)).await?;
         connection.write(&wire).await?;
         let first = connection.reply().await.context("the first reply")?;
-        accepted(&running.upstream, &callbacks[0], &first, 1)?;
+        running.accepted(&callbacks[0], &first, 1)?;
         let second = connection.reply().await.context("the second reply")?;
-        refused(&running.upstream, &callbacks[1], &second, "payload_hash_mismatch")?;
+        running.refused(&callbacks[1], &second, "payload_hash_mismatch")?;
         match connection.reply().await {
-            Ok(third) => accepted(&running.upstream, &callbacks[2], &third, 1),
+            Ok(third) => running.accepted(&callbacks[2], &third, 1),
             // Envoy may close after a refusal that has more bytes behind it: the sender tries the rest again.
-            Err(_) if running.proxy.kind == ProxyKind::Envoy => untouched(&running.upstream, &callbacks[2]),
+            Err(_) if running.proxy.kind == ProxyKind::Envoy => running.untouched(&callbacks[2]),
             Err(error) => Err(error.context("the third reply")),
         }
     })
@@ -227,13 +219,12 @@ fn pipelined(running: &Running) -> Result<()> {
 
 fn http2_at_once(running: &Running) -> Result<()> {
     wait(async {
-        let connection = http2::Connection::open(running.proxy.ports(POLICY).http2).await?;
+        let connection = http2::Connection::open(running.ports[0].http2).await?;
         let mut tasks = tokio::task::JoinSet::new();
         for turn in 0..20 {
             let connection = connection.clone();
             let bad = turn % 2 == 1;
-            let mut callback = if bad { Callback::forged() } else { Callback::new() };
-            callback.message = callback.message.framed(Framing::H2);
+            let callback = if bad { Callback::forged() } else { Callback::new() }.framed(Framing::H2);
             tasks.spawn(async move {
                 let reply = connection.send(&callback.message).await;
                 (callback, bad, reply)
@@ -242,9 +233,9 @@ fn http2_at_once(running: &Running) -> Result<()> {
         while let Some(done) = tasks.join_next().await {
             let (callback, bad, reply) = done?;
             if bad {
-                refused(&running.upstream, &callback, &reply?, "payload_hash_mismatch")?;
+                running.refused(&callback, &reply?, "payload_hash_mismatch")?;
             } else {
-                accepted(&running.upstream, &callback, &reply?, 1)?;
+                running.accepted(&callback, &reply?, 1)?;
             }
         }
         Ok(())
@@ -252,8 +243,7 @@ fn http2_at_once(running: &Running) -> Result<()> {
 }
 
 fn expect_continue(running: &Running) -> Result<()> {
-    let mut callback = Callback::new();
-    callback.message = callback.message.header("Expect", "100-continue");
+    let callback = Callback::new().header("Expect", "100-continue");
     wait(async {
         let mut writes = http1::writes(&callback.message);
         let body = writes.split_off(1).concat();
@@ -262,14 +252,12 @@ fn expect_continue(running: &Running) -> Result<()> {
         let interim = reader.any_reply().await?;
         ensure!(interim.status == 100, "status {} instead of 100", interim.status);
         writer.write(&body).await?;
-        accepted(&running.upstream, &callback, &reader.reply().await?, 1)
+        running.accepted(&callback, &reader.reply().await?, 1)
     })
 }
 
 fn expect_continue_refused(running: &Running) -> Result<()> {
-    let mut callback = Callback::new();
-    callback.message.headers.retain(|(name, _)| name != b"Authorization");
-    callback.message = callback.message.header("Expect", "100-continue");
+    let callback = Callback::new().without_token().header("Expect", "100-continue");
     wait(async {
         let mut writes = http1::writes(&callback.message);
         let body = writes.split_off(1).concat();
@@ -282,18 +270,17 @@ fn expect_continue_refused(running: &Running) -> Result<()> {
             writer.write(&body).await?;
             reply = reader.reply().await?;
         }
-        refused(&running.upstream, &callback, &reply, "token_missing")
+        running.refused(&callback, &reply, "token_missing")
     })
 }
 
 fn length_and_chunks(running: &Running) -> Result<()> {
-    let mut callback = Callback::new();
-    callback.message = callback.message.framed(Framing::Chunked).header("Content-Length", "5");
-    let reply = wait(http1::send(address(running), &callback.message))?;
+    let callback = Callback::new().framed(Framing::Chunked).header("Content-Length", "5");
+    let reply = running.send(&callback)?;
     ensure!(reply.status == 400, "status {}", reply.status);
-    untouched(&running.upstream, &callback)
+    running.untouched(&callback)
 }
 
 fn address(running: &Running) -> std::net::SocketAddr {
-    running.proxy.ports(POLICY).http1
+    running.ports[0].http1
 }

@@ -1,24 +1,24 @@
 //! What a core dump of a worker would hold, found in the memory of running workers. `docs/operations.md` says it to
 //! operators.
-use crate::common::{Stage, Test};
 use crate::secrecy::{Site, Source};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::clock::until;
 use secure_callbacks_harness::memory::{Places, search};
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::ProxyKind;
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Callbacks sent before the look.
 const SENT: usize = 120;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
-    tests.push(("verifying_leaves_no_copy_of_the_secret".into(), Box::new(move || traffic(kind))));
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
+    tests.add("verifying_leaves_no_copy_of_the_secret", move || traffic(kind));
     if kind.is_nginx() {
-        tests.push(("the_text_of_a_secret_from_a_file_is_not_kept".into(), Box::new(move || text(kind))));
-        tests.push(("a_secret_that_was_dropped_is_wiped".into(), Box::new(move || dropped(kind))));
+        tests.add("the_text_of_a_secret_from_a_file_is_not_kept", move || text(kind));
+        tests.add("a_secret_that_was_dropped_is_wiped", move || dropped(kind));
     }
 }
 
@@ -88,11 +88,8 @@ fn dropped(kind: ProxyKind) -> Result<()> {
     ensure!(keys(&site)?.iter().all(|count| *count == 1), "it is not there to begin with");
     site.running.proxy.directory().write("video.secret", "the-secret-that-comes-after-a-rotation")?;
     site.running.proxy.reload()?;
-    let start = Instant::now();
-    while site.running.proxy.workers().iter().any(|worker| old.contains(worker)) {
-        ensure!(start.elapsed() < Duration::from_secs(20), "the old workers stay");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let gone = || !site.running.proxy.workers().iter().any(|worker| old.contains(worker));
+    until(Duration::from_secs(20), || Ok(gone().then_some(())))?.context("the old workers stay")?;
     let (secrets, keys) = (secrets(&site)?, keys(&site)?);
     ensure!(
         keys.len() == 2 && keys.iter().chain(&secrets).all(|count| *count == 0),

@@ -1,14 +1,18 @@
 //! What becomes of a token once its callback is delivered, or could not be.
-use crate::common::{Callback, POLICY, Running, Stage, Test, accepted, refused};
+use crate::common::{POLICY, Stage};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::until;
+use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{PATIENCE, http1};
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::upstream::{Answer, Delivery, Gate};
 use secure_callbacks_support::Framing;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
     stage.test("one_token_sent_at_once_is_accepted_once", tests, at_once);
     stage.test("a_failing_application_can_be_tried_again", tests, tried_again);
     stage.test("a_resetting_application_can_be_tried_again", tests, reset_then_again);
@@ -24,7 +28,7 @@ fn at_once(running: &Running) -> Result<()> {
     // The application answers the one that it got when all others have their answers.
     let gate = Gate::default();
     running.upstream.script(&callback.id, [Answer::status(200).behind(&gate)]);
-    let address = running.proxy.ports(POLICY).http1;
+    let address = running.ports[0].http1;
     let copies = async {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..COPIES {
@@ -53,26 +57,22 @@ fn at_once(running: &Running) -> Result<()> {
 fn tried_again(running: &Running) -> Result<()> {
     let callback = Callback::new();
     running.upstream.script(&callback.id, [Answer::status(500), Answer::status(503), Answer::status(200)]);
-    let address = running.proxy.ports(POLICY).http1;
     for due in [500, 503] {
-        let reply = wait(http1::send(address, &callback.message))?;
+        let reply = running.send(&callback)?;
         ensure!(reply.status == due, "status {} instead of the application's {due}: {}", reply.status, reply.text());
     }
-    accepted(&running.upstream, &callback, &wait(http1::send(address, &callback.message))?, 3)?;
-    let again = wait(http1::send(address, &callback.message))?;
-    ensure!(again.code().as_deref() == Some("replayed"), "{} {}", again.status, again.text());
+    running.accepts(&callback, 3)?;
+    running.knows(&callback)?;
     Ok(())
 }
 
 fn reset_then_again(running: &Running) -> Result<()> {
     let callback = Callback::new();
     running.upstream.script(&callback.id, [Answer::status(200).sent(Delivery::ResetBefore), Answer::status(200)]);
-    let address = running.proxy.ports(POLICY).http1;
-    let first = wait(http1::send(address, &callback.message))?;
+    let first = running.send(&callback)?;
     ensure!(matches!(first.status, 502 | 503), "status {}", first.status);
-    accepted(&running.upstream, &callback, &wait(http1::send(address, &callback.message))?, 2)?;
-    let again = wait(http1::send(address, &callback.message))?;
-    ensure!(again.code().as_deref() == Some("replayed"), "{} {}", again.status, again.text());
+    running.accepts(&callback, 2)?;
+    running.knows(&callback)?;
     Ok(())
 }
 
@@ -80,28 +80,22 @@ fn reset_then_again(running: &Running) -> Result<()> {
 fn answered_404(running: &Running) -> Result<()> {
     let callback = Callback::new();
     running.upstream.script(&callback.id, [Answer::status(404)]);
-    let address = running.proxy.ports(POLICY).http1;
-    let first = wait(http1::send(address, &callback.message))?;
+    let first = running.send(&callback)?;
     ensure!(first.status == 404, "status {}", first.status);
-    let again = wait(http1::send(address, &callback.message))?;
-    ensure!(again.code().as_deref() == Some("replayed"), "{} {}", again.status, again.text());
+    running.knows(&callback)?;
     ensure!(running.upstream.deliveries(&callback.id) == 1, "delivered twice");
     Ok(())
 }
 
 /// The fields after path and status: result, api_key, application_id, jti.
 fn access_log(running: &Running) -> Result<()> {
-    let ports = running.proxy.ports(POLICY);
-    let (good, bad, mut none) = (Callback::new(), Callback::forged(), Callback::new());
-    none.message.headers.retain(|(name, _)| name != b"Authorization");
-    none.message = none.message.framed(Framing::Chunked);
+    let (good, bad) = (Callback::new(), Callback::forged());
+    let none = Callback::new().without_token().framed(Framing::Chunked);
     for callback in [&good, &bad, &none] {
-        wait(http1::send(ports.http1, &callback.message))?;
+        wait(http1::send(running.ports[0].http1, &callback.message))?;
     }
-    let identity = |callback: &Callback| {
-        let jti = callback.token.jti().unwrap_or_default().to_owned();
-        format!("a1b2c3d {} {jti}", secure_callbacks_support::token::APPLICATION_ID)
-    };
+    let identity =
+        |callback: &Callback| format!("a1b2c3d {} {}", secure_callbacks_support::token::APPLICATION_ID, callback.jti());
     for (callback, due) in [
         (&good, format!("200 accepted {}", identity(&good))),
         // The signature was good, so who sent it is known.
@@ -117,20 +111,13 @@ fn access_log(running: &Running) -> Result<()> {
 
 fn refusal_line(running: &Running) -> Result<()> {
     let callback = Callback::forged();
-    let reply = wait(http1::send(running.proxy.ports(POLICY).http1, &callback.message))?;
-    refused(&running.upstream, &callback, &reply, "payload_hash_mismatch")?;
-    let jti = callback.token.jti().unwrap_or_default().to_owned();
-    let lines = wait(async {
-        for _ in 0..100 {
-            let log = running.proxy.log();
-            let lines: Vec<_> = log.lines().filter(|line| line.contains(&jti)).map(str::to_owned).collect();
-            if !lines.is_empty() {
-                return lines;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Vec::new()
-    });
+    running.refuses_with(&callback, "payload_hash_mismatch")?;
+    let lines = until(Duration::from_secs(2), || {
+        let log = running.proxy.log();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains(callback.jti())).map(str::to_owned).collect();
+        Ok((!lines.is_empty()).then_some(lines))
+    })?;
+    let lines = lines.context("no line about it")?;
     ensure!(lines.len() == 1, "{} lines about it: {lines:?}", lines.len());
     for part in [POLICY, "payload_hash_mismatch", "a1b2c3d", "127.0.0.1", "warn"] {
         ensure!(lines[0].contains(part), "no {part:?} in {:?}", lines[0]);

@@ -1,18 +1,18 @@
 //! Answers that Envoy gives in the application's place: the application has seen nothing, so the same token must get
 //! through when it is sent again.
-use crate::common::{Callback, Running, Test, accepted, arrived, log_end, policy};
-use crate::envoy::LEVELS;
+use crate::common::policy;
 use anyhow::{Context, Result, ensure};
-use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy};
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send;
-use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::{Answer, Delivery, Upstream};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::proxy::envoy;
+use secure_callbacks_harness::running::{Envoy, Running};
+use secure_callbacks_harness::suite::Tests;
+use secure_callbacks_harness::upstream::{Answer, Delivery};
+use secure_callbacks_support::merged;
 use serde_json::{Value, json};
 
-pub(crate) fn add(tests: &mut Vec<Test>) {
-    tests.push(("answered_by_envoy_itself_can_be_sent_again".into(), Box::new(own_answers)));
-    tests.push(("answered_by_the_application_is_taken_below_500".into(), Box::new(applications_answers)));
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    tests.add("answered_by_envoy_itself_can_be_sent_again", own_answers);
+    tests.add("answered_by_the_application_is_taken_below_500", applications_answers);
 }
 
 /// The header that asks for one of Envoy's own answers.
@@ -34,26 +34,25 @@ const OWN: [(&str, u16, Option<Delivery>); 11] = [
 ];
 
 fn own_answers() -> Result<()> {
-    let (running, ports) = start()?;
+    let running = start()?;
     // The first one in an hour is within the limit.
-    wait(send::send(ports, &Callback::new().message.header(ASK, "rate-limit")))?;
+    running.send(&Callback::new().header(ASK, "rate-limit"))?;
     for (ask, status, delivery) in OWN {
         let callback = Callback::new();
         if let Some(delivery) = delivery {
             running.upstream.script(&callback.id, [Answer::status(200).sent(delivery), Answer::status(200)]);
         }
-        let mut asking = callback.message.clone().header(ASK, ask);
+        let mut asking = callback.clone().header(ASK, ask);
         if ask == "grpc" {
-            asking.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(b"content-type"));
-            asking = asking.header("Content-Type", "application/grpc");
+            asking.message = asking.message.without("Content-Type").header("Content-Type", "application/grpc");
         }
-        let first = wait(send::send(ports, &asking)).with_context(|| format!("{ask}: {}", log_end(&running.proxy)))?;
+        let first = running.send(&asking).with_context(|| format!("{ask}: {}", running.log_end()))?;
         ensure!(first.status == status, "{ask}: {} instead of {status}: {}", first.status, first.text());
         let times = if delivery.is_some() { 2 } else { 1 };
         ensure!(running.upstream.deliveries(&callback.id) == times - 1, "{ask}: the application was asked");
-        let again = wait(send::send(ports, &callback.message))?;
-        accepted(&running.upstream, &callback, &again, times).with_context(|| format!("again after {ask}"))?;
-        let third = wait(send::send(ports, &callback.message))?;
+        let again = running.send(&callback)?;
+        running.accepted(&callback, &again, times).with_context(|| format!("again after {ask}"))?;
+        let third = running.send(&callback)?;
         ensure!(third.code().as_deref() == Some("replayed"), "{ask}: {} {}", third.status, third.text());
     }
     Ok(())
@@ -61,7 +60,7 @@ fn own_answers() -> Result<()> {
 
 /// The control: the same statuses from the application keep the token, below 500.
 fn applications_answers() -> Result<()> {
-    let (running, ports) = start()?;
+    let running = start()?;
     for status in [200, 202, 204, 301, 401, 403, 404, 413, 429] {
         let callback = Callback::new();
         let mut answer = Answer::status(status);
@@ -69,53 +68,41 @@ fn applications_answers() -> Result<()> {
             answer.body.clear();
         }
         running.upstream.script(&callback.id, [answer]);
-        let first = wait(send::send(ports, &callback.message))?;
+        let first = running.send(&callback)?;
         ensure!(first.status == status, "{} instead of {status}", first.status);
-        let again = wait(send::send(ports, &callback.message))?;
+        let again = running.send(&callback)?;
         ensure!(again.code().as_deref() == Some("replayed"), "{status}: {} {}", again.status, again.text());
     }
     let callback = Callback::new();
     running.upstream.script(&callback.id, [Answer::status(500), Answer::status(200)]);
-    wait(send::send(ports, &callback.message))?;
-    arrived(&running.upstream, &callback, &wait(send::send(ports, &callback.message))?, 2)
+    running.send(&callback)?;
+    running.arrived(&callback, &running.send(&callback)?, 2)
 }
 
-fn start() -> Result<(Running, Ports)> {
-    tools::find(ProxyKind::Envoy)?;
-    wait(async {
-        let upstream = Upstream::start().await?;
-        let ports = Ports::new(ProxyKind::Envoy)?;
-        let ours = envoy::filter(&policy(), envoy::Form::Struct, &[]);
-        let mut listener = envoy::Listener::new(ports.http1, upstream.address(), ours);
-        listener.filters.extend(later_filters());
-        listener.settings = json!({
-            "route_config": { "validate_clusters": false, "virtual_hosts": [{
-                "name": "all", "domains": ["*"], "require_tls": "NONE", "routes": routes(),
-            }] },
-            "local_reply_config": { "mappers": [{
-                "filter": { "and_filter": { "filters": [
-                    { "status_code_filter": { "comparison": {
-                        "op": "EQ", "value": { "default_value": 503, "runtime_key": "none" },
-                    } } },
-                    { "header_filter": { "header": { "name": ASK, "string_match": { "exact": "mapped" } } } },
-                ] } },
-                "status_code": 202,
-            }] },
-        });
-        let proxy = Proxy::envoy_logging(Directory::new("envoy")?, &[listener], &Vec::new(), LEVELS).await?;
-        Ok((Running { proxy, upstream }, ports))
-    })
+fn start() -> Result<Running> {
+    let mut envoy = Envoy::new([envoy::filter(&policy(), envoy::Form::Struct, &[])])?;
+    envoy.filters[0].extend(later_filters());
+    envoy.settings = json!({
+        "route_config": { "validate_clusters": false, "virtual_hosts": [{
+            "name": "all", "domains": ["*"], "require_tls": "NONE", "routes": routes(),
+        }] },
+        "local_reply_config": { "mappers": [{
+            "filter": { "and_filter": { "filters": [
+                { "status_code_filter": { "comparison": {
+                    "op": "EQ", "value": { "default_value": 503, "runtime_key": "none" },
+                } } },
+                { "header_filter": { "header": { "name": ASK, "string_match": { "exact": "mapped" } } } },
+            ] } },
+            "status_code": 202,
+        }] },
+    });
+    let running = envoy.start()?;
+    Ok(running)
 }
 
 fn asked(value: &str, then: Value) -> Value {
-    let mut route = json!({ "match": {
-        "prefix": "/",
-        "headers": [{ "name": ASK, "string_match": { "exact": value } }],
-    } });
-    if let (Some(route), Some(then)) = (route.as_object_mut(), then.as_object()) {
-        route.extend(then.clone());
-    }
-    route
+    let headers = json!([{ "name": ASK, "string_match": { "exact": value } }]);
+    merged(json!({ "match": { "prefix": "/", "headers": headers } }), &then)
 }
 
 /// The name that the harness gives to a listener's only cluster.
@@ -144,19 +131,16 @@ fn routes() -> Vec<Value> {
 }
 
 fn later_filters() -> Vec<Value> {
-    let mut second = policy();
-    second["name"] = json!("second");
+    let mut second = merged(policy(), &json!({ "name": "second" }));
     second["accounts"][0]["secrets"] = json!(["text:another secret, which signed nothing here"]);
-    let mut second = envoy::filter(&second, envoy::Form::Struct, &[]);
-    second["name"] = json!("second");
-    second["disabled"] = json!(true);
+    let second = envoy::filter(&second, envoy::Form::Struct, &[]);
+    let disabled = |filter: Value| merged(filter, &json!({ "disabled": true }));
     let typed = |name: &str, kind: &str, config: Value| {
-        let mut config = config;
-        config["@type"] = json!(format!("type.googleapis.com/envoy.extensions.filters.http.{kind}"));
-        json!({ "name": name, "typed_config": config })
+        let kind = format!("type.googleapis.com/envoy.extensions.filters.http.{kind}");
+        json!({ "name": name, "typed_config": merged(config, &json!({ "@type": kind })) })
     };
     let denied = json!({ "header": { "name": ASK, "string_match": { "exact": "rbac" } } });
-    let mut limit = typed(
+    let limit = typed(
         "rate_limit",
         "local_ratelimit.v3.LocalRateLimit",
         json!({
@@ -167,17 +151,15 @@ fn later_filters() -> Vec<Value> {
             "descriptors": [],
         }),
     );
-    limit["disabled"] = json!(true);
-    let mut buffer = typed("buffer", "buffer.v3.Buffer", json!({ "max_request_bytes": 10 }));
-    buffer["disabled"] = json!(true);
+    let buffer = typed("buffer", "buffer.v3.Buffer", json!({ "max_request_bytes": 10 }));
     vec![
         typed(
             "rbac",
             "rbac.v3.RBAC",
             json!({ "rules": { "action": "DENY", "policies": { "p": { "permissions": [denied], "principals": [{ "any": true }] } } } }),
         ),
-        limit,
-        buffer,
-        second,
+        disabled(limit),
+        disabled(buffer),
+        merged(disabled(second), &json!({ "name": "second" })),
     ]
 }

@@ -1,27 +1,27 @@
 //! Requests to Nginx without a head. Its phases, filters and variables run all the same, before it has made what a head
 //! would have filled: HTTP/0.9, and a line that it can't read where `error_page` leads into a protected location.
-use crate::common::{Callback, Running, Stage, Test, accepted};
+use crate::nginx::PROTECTED;
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::until;
 use secure_callbacks_harness::ids;
-use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, nginx};
+use secure_callbacks_harness::running::{Nginx, Running};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, PATIENCE};
-use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_harness::suite::Tests;
+use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::token::SECRET;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
     for mode in ["report", "enforce"] {
-        tests.push((format!("http_0_9_is_checked_in_{mode}_mode"), Box::new(move || old(kind, mode))));
+        tests.add(format!("http_0_9_is_checked_in_{mode}_mode"), move || old(kind, mode));
         let name = format!("what_is_no_request_is_checked_on_its_error_page_in_{mode}_mode");
-        tests.push((name, Box::new(move || refused_lines(kind, mode))));
+        tests.add(name, move || refused_lines(kind, mode));
     }
-    tests.push(("http_0_9_asks_for_metrics".into(), Box::new(move || metrics(kind))));
+    tests.add("http_0_9_asks_for_metrics", move || metrics(kind));
 }
 
 /// Lines at which Nginx gives up before there is a head: no method, a version that nobody knows, too long.
@@ -36,31 +36,18 @@ fn lines() -> [Vec<u8>; 4] {
 }
 
 /// An nginx under a policy in this mode, every variable of the module logged, added to the answer and sent on.
-fn start(kind: ProxyKind, mode: &str, server: &str) -> Result<(Running, Ports)> {
-    let module = tools::find(kind)?.filter;
-    wait(async {
-        let upstream = Upstream::start().await?;
-        let ports = Ports::new(kind)?;
-        let listen = nginx::listen(kind, ports.http1, ports.http2);
-        let policy = format!("account a1b2c3d secret=text:{SECRET}; mode {mode}; expose_reason on;");
-        let http = format!(
-            "{}    secure_callbacks_policy video {{ {policy} }}
-    server {{
-        {listen}
-        add_header X-Result \"$secure_callbacks_result $secure_callbacks_api_key $secure_callbacks_jti\" always;
+fn start(kind: ProxyKind, mode: &str, server: &str) -> Result<Running> {
+    let policy = format!("account a1b2c3d secret=text:{SECRET}; mode {mode}; expose_reason on;");
+    let server = format!(
+        "add_header X-Result \"$secure_callbacks_result $secure_callbacks_api_key $secure_callbacks_jti\" always;
         proxy_set_header X-Application $secure_callbacks_application_id;
-        {server}
-    }}\n",
-            nginx::upstream(upstream.address())
-        );
-        let config = nginx::config(Some(&module), &[], &http);
-        let proxy = Proxy::nginx(kind, Directory::new("headless")?, &config, &Vec::new()).await?;
-        // They come right after the master is ready.
-        while proxy.workers().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok((Running { proxy, upstream }, ports))
-    })
+        {server}"
+    );
+    let policy = format!("    secure_callbacks_policy video {{ {policy} }}\n");
+    let running = Nginx::new(kind, policy, server)?.start()?;
+    // They come right after the master is ready.
+    until(PATIENCE, || Ok((running.proxy.workers().len() == 2).then_some(())))?.context("no two workers")?;
+    Ok(running)
 }
 
 /// Sends these bytes, and returns all that comes until the connection is closed.
@@ -77,10 +64,9 @@ fn exchange(address: SocketAddr, bytes: &[u8]) -> Result<String> {
 }
 
 /// The workers are those of before, and a callback passes.
-fn unharmed(running: &Running, ports: Ports, workers: &[i32]) -> Result<()> {
+fn unharmed(running: &Running, workers: &[i32]) -> Result<()> {
     let callback = Callback::new();
-    let reply = wait(send::send(ports, &callback.message))?;
-    accepted(&running.upstream, &callback, &reply, 1)?;
+    running.accepts(&callback, 1)?;
     let log = running.proxy.log();
     ensure!(!log.contains("exited on signal"), "a worker died: {log}");
     ensure!(running.proxy.workers() == workers, "other workers: {workers:?}, {:?}", running.proxy.workers());
@@ -100,46 +86,37 @@ fn judged(running: &Running, id: &str, mode: &str, times: usize) -> Result<()> {
 }
 
 fn old(kind: ProxyKind, mode: &str) -> Result<()> {
-    let (running, ports) = start(kind, mode, "location / { secure_callbacks video; proxy_pass http://app; }")?;
+    let running = start(kind, mode, PROTECTED)?;
     let workers = running.proxy.workers();
     for times in 1..=4 {
         let id = ids::unique();
-        let answer = exchange(ports.http1, format!("GET /callbacks/{id}\n").as_bytes())?;
+        let answer = exchange(running.ports[0].http1, format!("GET /callbacks/{id}\n").as_bytes())?;
         judged(&running, &id, mode, 1).with_context(|| format!("number {times}, answered {answer:?}"))?;
         ensure!(answer.contains("token_missing") == (mode == "enforce"), "{answer:?}");
         let line = wait(running.proxy.access_line(&id)).context("no line in the access log")?;
         ensure!(line.contains("token_missing"), "{line}");
     }
-    unharmed(&running, ports, &workers)
+    unharmed(&running, &workers)
 }
 
 fn refused_lines(kind: ProxyKind, mode: &str) -> Result<()> {
     let id = ids::unique();
     let page = format!("/callbacks/{id}");
-    let (running, ports) = start(
-        kind,
-        mode,
-        &format!("error_page 400 414 505 {page}; location / {{ secure_callbacks video; proxy_pass http://app; }}"),
-    )?;
+    let running = start(kind, mode, &format!("error_page 400 414 505 {page}; {PROTECTED}"))?;
     let workers = running.proxy.workers();
     for (sent, line) in lines().iter().enumerate() {
-        let answer = exchange(ports.http1, line)?;
+        let answer = exchange(running.ports[0].http1, line)?;
         let begin = String::from_utf8_lossy(&line[..line.len().min(20)]).into_owned();
         judged(&running, &id, mode, sent + 1).with_context(|| format!("after {begin:?}, answered {answer:?}"))?;
         ensure!(answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 505"), "{begin:?}: {answer:?}");
     }
-    unharmed(&running, ports, &workers)
+    unharmed(&running, &workers)
 }
 
 fn metrics(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(
-        kind,
-        "report",
-        "location / { secure_callbacks video; proxy_pass http://app; }
-         location = /metrics { secure_callbacks_metrics; }",
-    )?;
+    let running = start(kind, "report", &format!("{PROTECTED} location = /metrics {{ secure_callbacks_metrics; }}"))?;
     let workers = running.proxy.workers();
-    let answer = exchange(ports.http1, b"GET /metrics\n")?;
+    let answer = exchange(running.ports[0].http1, b"GET /metrics\n")?;
     ensure!(answer.contains("\nsecure_callbacks_requests_total"), "{answer:?}");
-    unharmed(&running, ports, &workers)
+    unharmed(&running, &workers)
 }

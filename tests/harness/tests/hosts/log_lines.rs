@@ -1,14 +1,16 @@
 //! The line that a refusal leaves in the proxy's log says what decided it, and nothing of the query.
-use crate::common::{Callback, POLICY, Running, Stage, Test, now};
+use crate::common::Stage;
 use anyhow::{Context, Result, ensure};
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send;
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::now;
+use secure_callbacks_harness::running::Running;
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_support::Token;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
     stage.test("a_refusal_s_line_says_what_decided_it", tests, what_decided);
 }
 
@@ -39,7 +41,7 @@ fn what_decided(running: &Running) -> Result<()> {
         }
         let path = callback.message.path.clone();
         callback.message.path += "?secret=in-the-query";
-        wait(send::send(running.proxy.ports(POLICY), &callback.message))?;
+        running.send(&callback)?;
         let line = line(running, &callback.id)?;
         let told = details.iter().any(|detail| line.contains(&format!(" detail={detail} path={path}")));
         ensure!(told && line.contains(&format!(" code={code} api_key=")), "{code}, {details:?}: {line}");

@@ -1,13 +1,7 @@
 //! What the vectors can't say, because it is about the proxy and not about one request: configurations that must not
 //! start, bodies that come slowly or not at all, many requests on one connection, and what each proxy does around the
 //! filter. `hosts::<proxy>::<test>`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod around;
 mod bad_policies;
@@ -31,60 +25,43 @@ mod secrecy;
 mod slips;
 mod warnings;
 
-use libtest_mimic::{Arguments, Trial};
-use secure_callbacks_harness::proxy;
-use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_harness::suite::Suite;
+use secure_callbacks_harness::tools::ProxyKind;
 use std::sync::Arc;
 
 /// Tests at once: they mostly wait, and each may run a proxy of its own.
 const THREADS: usize = 8;
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(THREADS);
-    let mut trials = Vec::new();
-    let mut stages = Vec::new();
-    for kind in ProxyKind::all() {
-        let stage = Arc::new(common::Stage::new(kind));
-        let mut tests = Vec::new();
-        configuration::add(&stage, &mut tests);
-        connections::add(&stage, &mut tests);
-        delivery::add(&stage, &mut tests);
-        secrecy::add(&stage, &mut tests);
-        slips::add(&stage, &mut tests);
-        around::add(&stage, &mut tests);
-        core_dumps::add(&stage, &mut tests);
-        log_lines::add(&stage, &mut tests);
-        warnings::add(&stage, &mut tests);
-        match kind {
+    let mut suite = Suite::new("hosts", THREADS);
+    let stages = ProxyKind::all().into_iter().map(|kind| Arc::new(common::Stage::new(kind))).collect::<Vec<_>>();
+    for stage in &stages {
+        let mut tests = suite.on(stage.kind);
+        configuration::add(&mut tests);
+        connections::add(stage, &mut tests);
+        delivery::add(stage, &mut tests);
+        secrecy::add(&mut tests);
+        slips::add(&mut tests);
+        around::add(stage, &mut tests);
+        core_dumps::add(&mut tests);
+        log_lines::add(stage, &mut tests);
+        warnings::add(&mut tests);
+        match stage.kind {
             ProxyKind::Envoy => {
-                envoy::add(&stage, &mut tests);
+                envoy::add(stage, &mut tests);
                 envoy_own_answers::add(&mut tests);
                 envoy_unfinished::add(&mut tests);
                 envoy_upgrade::add(&mut tests);
             }
             ProxyKind::Nginx(_) => {
-                nginx::add(&stage, &mut tests);
-                nginx_names::add(kind, &mut tests);
-                headless::add(&stage, &mut tests);
-                nginx_dav::add(&stage, &mut tests);
-                nginx_error_log::add(&stage, &mut tests);
-                nginx_redirects::add(&stage, &mut tests);
+                nginx::add(&mut tests);
+                nginx_names::add(&mut tests);
+                headless::add(&mut tests);
+                nginx_dav::add(&mut tests);
+                nginx_error_log::add(&mut tests);
+                nginx_redirects::add(&mut tests);
             }
         }
-        let missing = tools::find(kind).err().filter(|_| tools::skipping_is_allowed());
-        for (name, test) in tests {
-            let name = format!("hosts::{}::{name}", kind.name());
-            trials.push(match &missing {
-                Some(error) => Trial::test(name, || Ok(())).with_kind(format!("{error:#}")).with_ignored_flag(true),
-                None => Trial::test(name, move || test().map_err(|error| format!("{error:#}").into())),
-            });
-        }
-        stages.push(stage);
     }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    // The shared proxies end here; leaving through `exit` would drop nothing.
-    drop(stages);
-    proxy::finish(conclusion.has_failed());
-    conclusion.exit_if_failed();
+    suite.run(stages);
 }

@@ -1,20 +1,21 @@
 //! What only Nginx has, beside redirects: where bodies are kept, who else decides about access, variables, reload.
-use crate::common::{Callback, Running, Stage, Test, accepted, arrived, refused, untouched};
-use anyhow::{Result, ensure};
-use secure_callbacks_harness::proxy::{self, Directory, Ports, Proxy, nginx};
+use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::until;
+use secure_callbacks_harness::proxy::{self, Directory, nginx};
+use secure_callbacks_harness::running::{Nginx, Running};
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Message};
+use secure_callbacks_harness::send;
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::Upstream;
 use secure_callbacks_support::Framing;
 use secure_callbacks_support::token::SECRET;
-use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
     let mut test = |name: &str, test: fn(ProxyKind) -> Result<()>| {
-        tests.push((name.to_owned(), Box::new(move || test(kind))));
+        tests.add(name, move || test(kind));
     };
     test("bodies_in_temporary_files_are_verified", temporary_files);
     test("bodies_without_request_buffering_are_verified", without_buffering);
@@ -32,67 +33,48 @@ pub(crate) fn policy_block() -> String {
     format!("    secure_callbacks_policy video {{ account a1b2c3d secret=text:{SECRET}; expose_reason on; }}\n")
 }
 
+/// A location under that policy.
+pub(crate) const PROTECTED: &str = "location / { secure_callbacks video; proxy_pass http://app; }";
+
 /// An nginx with one server of this content.
-pub(crate) fn start(kind: ProxyKind, server: &str) -> Result<(Running, Ports)> {
-    let module = tools::find(kind)?.filter;
-    wait(async {
-        let upstream = Upstream::start().await?;
-        let ports = Ports::new(kind)?;
-        let listen = nginx::listen(kind, ports.http1, ports.http2);
-        let http =
-            nginx::upstream(upstream.address()) + &policy_block() + &format!("    server {{ {listen} {server} }}\n");
-        let config = nginx::config(Some(&module), &[], &http);
-        let proxy = Proxy::nginx(kind, Directory::new("nginx")?, &config, &Vec::new()).await?;
-        Ok((Running { proxy, upstream }, ports))
-    })
+pub(crate) fn start(kind: ProxyKind, server: &str) -> Result<Running> {
+    Nginx::new(kind, policy_block(), server)?.start()
 }
 
 /// Good and forged bodies of several sizes and framings through one server.
 fn all_framings(kind: ProxyKind, server: &str) -> Result<()> {
-    let (running, ports) = start(kind, server)?;
+    let running = start(kind, server)?;
     for size in [1, 900, 5_000, 300_000] {
         for framing in [Framing::Length, Framing::Chunked, Framing::ChunkedTrailers, Framing::H2, Framing::H2NoLength] {
             let body: Vec<u8> = (0..size).map(|index| b'a' + (index % 23) as u8).collect();
-            let mut callback = Callback::with_body(&body);
-            callback.message = callback.message.framed(framing);
+            let mut callback = Callback::with_body(&body).framed(framing);
             callback.message.chunks = body.chunks(4096).map(<[u8]>::to_vec).collect();
-            let reply = wait(send::send(ports, &callback.message))?;
-            accepted(&running.upstream, &callback, &reply, 1)?;
-            let mut forged = Callback::with_body(&body);
-            forged.message = forged.message.framed(framing);
+            running.accepts(&callback, 1)?;
+            let mut forged = Callback::with_body(&body).framed(framing);
             // The very last byte is another one.
             if let Some(byte) = forged.message.chunks.iter_mut().last().and_then(|chunk| chunk.last_mut()) {
                 *byte = b'!';
             }
-            let reply = wait(send::send(ports, &forged.message))?;
-            refused(&running.upstream, &forged, &reply, "payload_hash_mismatch")?;
+            running.refuses_with(&forged, "payload_hash_mismatch")?;
         }
     }
     Ok(())
 }
 
 fn temporary_files(kind: ProxyKind) -> Result<()> {
-    all_framings(
-        kind,
-        "client_body_buffer_size 1k; client_body_in_file_only clean;
-         location / { secure_callbacks video; proxy_pass http://app; }",
-    )
+    all_framings(kind, &format!("client_body_buffer_size 1k; client_body_in_file_only clean; {PROTECTED}"))
 }
 
 fn without_buffering(kind: ProxyKind) -> Result<()> {
-    all_framings(
-        kind,
-        "client_body_buffer_size 1k; proxy_request_buffering off;
-         location / { secure_callbacks video; proxy_pass http://app; }",
-    )
+    all_framings(kind, &format!("client_body_buffer_size 1k; proxy_request_buffering off; {PROTECTED}"))
 }
 
 fn deny_first(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, "location / { secure_callbacks video; deny all; proxy_pass http://app; }")?;
+    let running = start(kind, "location / { secure_callbacks video; deny all; proxy_pass http://app; }")?;
     for callback in [Callback::new(), Callback::forged()] {
-        let reply = wait(send::send(ports, &callback.message))?;
+        let reply = running.send(&callback)?;
         ensure!(reply.status == 403, "status {}", reply.status);
-        untouched(&running.upstream, &callback)?;
+        running.untouched(&callback)?;
     }
     Ok(())
 }
@@ -115,22 +97,21 @@ fn satisfy_any(kind: ProxyKind) -> Result<()> {
 }
 
 fn switched_off(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(
+    let running = start(
         kind,
         "secure_callbacks video;
          location / { proxy_pass http://app; }
          location /open/ { secure_callbacks off; proxy_pass http://app; }",
     )?;
     let inherited = Callback::forged();
-    let reply = wait(send::send(ports, &inherited.message))?;
-    refused(&running.upstream, &inherited, &reply, "payload_hash_mismatch")?;
+    running.refuses_with(&inherited, "payload_hash_mismatch")?;
     let mut open = Callback::forged();
     open.message.path = open.message.path.replace("/callbacks/", "/open/");
-    arrived(&running.upstream, &open, &wait(send::send(ports, &open.message))?, 1)
+    running.arrived(&open, &running.send(&open)?, 1)
 }
 
 fn variables(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(
+    let running = start(
         kind,
         "location / {
             secure_callbacks video;
@@ -140,30 +121,24 @@ fn variables(kind: ProxyKind) -> Result<()> {
          }",
     )?;
     let (good, bad) = (Callback::new(), Callback::forged());
-    let reply = wait(send::send(ports, &good.message))?;
-    accepted(&running.upstream, &good, &reply, 1)?;
+    let reply = running.send(&good)?;
+    running.accepted(&good, &reply, 1)?;
     ensure!(reply.headers.text("x-result").as_deref() == Some("accepted"), "{:?}", reply.headers);
     let forwarded = running.upstream.requests(&good.id)[0].headers.text("x-jti");
     ensure!(forwarded.as_deref() == good.token.jti(), "{forwarded:?}");
-    let reply = wait(send::send(ports, &bad.message))?;
+    let reply = running.send(&bad)?;
     ensure!(reply.headers.text("x-result").as_deref() == Some("payload_hash_mismatch"), "{:?}", reply.headers);
     Ok(())
 }
 
 fn metrics(kind: ProxyKind) -> Result<()> {
-    let (_running, ports) = start(
-        kind,
-        "location / { secure_callbacks video; proxy_pass http://app; }
-         location = /metrics { secure_callbacks_metrics; }",
-    )?;
+    let running = start(kind, &format!("{PROTECTED} location = /metrics {{ secure_callbacks_metrics; }}"))?;
     // Enough to have gone through both workers.
     for _ in 0..10 {
-        wait(send::send(ports, &Callback::new().message))?;
-        wait(send::send(ports, &Callback::forged().message))?;
+        running.send(&Callback::new())?;
+        running.send(&Callback::forged())?;
     }
-    let mut ask = Message::post("/metrics", b"", None).framed(Framing::None);
-    ask.method = "GET".into();
-    let metrics = wait(send::send(ports, &ask))?.text();
+    let metrics = wait(send::get(running.ports[0].http1, "/metrics"))?;
     for line in [
         "secure_callbacks_requests_total{policy=\"video\",result=\"accepted\"} 10",
         "secure_callbacks_requests_total{policy=\"video\",result=\"payload_hash_mismatch\"} 10",
@@ -174,46 +149,38 @@ fn metrics(kind: ProxyKind) -> Result<()> {
     Ok(())
 }
 
-const PROTECTED: &str = "location / { secure_callbacks video; proxy_pass http://app; }";
-
 fn reload(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, PROTECTED)?;
+    let running = start(kind, PROTECTED)?;
     let callback = Callback::new();
-    accepted(&running.upstream, &callback, &wait(send::send(ports, &callback.message))?, 1)?;
+    running.accepts(&callback, 1)?;
     let before = running.proxy.workers();
     running.proxy.reload()?;
     new_workers(&running, &before)?;
-    replayed(&running, ports, &callback)
+    replayed(&running, &callback)
 }
 
 fn killed_worker(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, PROTECTED)?;
+    let running = start(kind, PROTECTED)?;
     let callback = Callback::new();
-    accepted(&running.upstream, &callback, &wait(send::send(ports, &callback.message))?, 1)?;
+    running.accepts(&callback, 1)?;
     let before = running.proxy.workers();
     for worker in &before {
         running.proxy.kill_worker(*worker)?;
     }
     new_workers(&running, &before)?;
-    replayed(&running, ports, &callback)
+    replayed(&running, &callback)
 }
 
 /// Waits until two workers run that are none of `before`.
 fn new_workers(running: &Running, before: &[i32]) -> Result<()> {
-    for _ in 0..200 {
-        std::thread::sleep(Duration::from_millis(25));
-        let now = running.proxy.workers();
-        if now.len() == 2 && now.iter().all(|worker| !before.contains(worker)) {
-            return Ok(());
-        }
-    }
-    anyhow::bail!("no new workers: {before:?}, {:?}", running.proxy.workers())
+    let new = |now: Vec<i32>| now.len() == 2 && now.iter().all(|worker| !before.contains(worker));
+    let came = until(Duration::from_secs(5), || Ok(new(running.proxy.workers()).then_some(())))?;
+    came.with_context(|| format!("no new workers: {before:?}, {:?}", running.proxy.workers()))
 }
 
-fn replayed(running: &Running, ports: Ports, callback: &Callback) -> Result<()> {
-    let again = wait(send::send(ports, &callback.message))?;
-    ensure!(again.code().as_deref() == Some("replayed"), "{} {}", again.status, again.text());
+fn replayed(running: &Running, callback: &Callback) -> Result<()> {
+    running.knows(callback)?;
     ensure!(running.upstream.deliveries(&callback.id) == 1, "delivered twice");
     let next = Callback::new();
-    accepted(&running.upstream, &next, &wait(send::send(ports, &next.message))?, 1)
+    running.accepts(&next, 1)
 }

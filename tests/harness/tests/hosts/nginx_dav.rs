@@ -1,21 +1,20 @@
 //! Files that Nginx writes itself (`dav_methods PUT`): its handler wants the body in a file, and its own 2xx is the
 //! application's answer.
-use crate::common::{Callback, Running, Stage, Test, accepted, refused};
 use crate::nginx::start;
 use anyhow::{Context, Result, ensure};
-use secure_callbacks_harness::proxy::Ports;
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Reply};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::until;
+use secure_callbacks_harness::running::Running;
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::Framing;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
     let mut test = |name: &str, test: fn(ProxyKind) -> Result<()>| {
-        tests.push((name.to_owned(), Box::new(move || test(kind))));
+        tests.add(name, move || test(kind));
     };
     test("dav_put_writes_what_was_signed_and_nothing_else", written);
     test("dav_put_behind_try_files_writes_it_once", tried);
@@ -38,15 +37,7 @@ const SIZES: [usize; 4] = [0, 900, 5_000, 300_000];
 
 fn put(location: &str, size: usize, framing: Framing) -> Callback {
     let body: Vec<u8> = (0..size).map(|index| b'a' + (index % 23) as u8).collect();
-    let mut callback = Callback::with_body(&body);
-    callback.message = callback.message.framed(framing);
-    callback.message.method = "PUT".into();
-    callback.message.path = callback.message.path.replace("/callbacks/", location);
-    callback
-}
-
-fn exchange(ports: Ports, callback: &Callback) -> Result<Reply> {
-    wait(send::send(ports, &callback.message))
+    Callback::made(location, &body, |token| token).framed(framing).method("PUT")
 }
 
 fn file(running: &Running, callback: &Callback) -> PathBuf {
@@ -54,21 +45,19 @@ fn file(running: &Running, callback: &Callback) -> PathBuf {
 }
 
 fn written(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, SERVER)?;
+    let running = start(kind, SERVER)?;
     for framing in FRAMINGS {
         for size in SIZES {
             let context = || format!("{framing:?}, {size} bytes");
             let callback = put("/files/", size, framing);
-            let reply = exchange(ports, &callback).with_context(context)?;
+            let reply = running.send(&callback).with_context(context)?;
             ensure!(reply.status == 201, "{}: {} {}", context(), reply.status, reply.text());
             let found = std::fs::read(file(&running, &callback)).with_context(context)?;
             ensure!(found == callback.message.body(), "{}: another body was written", context());
-            let again = exchange(ports, &callback)?;
-            ensure!(again.code().as_deref() == Some("replayed"), "{}: {}", context(), again.text());
+            running.knows(&callback).with_context(context)?;
 
-            let mut forged = put("/files/", size, framing);
-            forged.message.chunks = vec![b"another body".to_vec()];
-            refused(&running.upstream, &forged, &exchange(ports, &forged)?, "payload_hash_mismatch")?;
+            let forged = put("/files/", size, framing).with_other_body(b"another body");
+            running.refuses_with(&forged, "payload_hash_mismatch")?;
             ensure!(!file(&running, &forged).exists(), "{}: a forged file was written", context());
         }
     }
@@ -76,56 +65,50 @@ fn written(kind: ProxyKind) -> Result<()> {
     let first = put("/files/", 10, Framing::Length);
     let mut second = put("/files/", 20, Framing::Length);
     second.message.path.clone_from(&first.message.path);
-    ensure!(exchange(ports, &first)?.status == 201, "the first one");
-    let reply = exchange(ports, &second)?;
+    ensure!(running.send(&first)?.status == 201, "the first one");
+    let reply = running.send(&second)?;
     ensure!(reply.status == 204, "over a file: {} {}", reply.status, reply.text());
-    ensure!(exchange(ports, &second)?.code().as_deref() == Some("replayed"), "204 was taken for a refusal");
+    running.knows(&second).context("204 was taken for a refusal")?;
     nothing_is_left(&running)
 }
 
 /// What was refused, or passed on, leaves no file behind.
 fn nothing_is_left(running: &Running) -> Result<()> {
-    let mut left = Vec::new();
-    for _ in 0..100 {
-        left = std::fs::read_dir(running.proxy.directory().path().join("body"))?.collect::<Result<Vec<_>, _>>()?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    anyhow::bail!("temporary files are left: {left:?}")
+    let body = running.proxy.directory().path().join("body");
+    let gone = until(Duration::from_secs(2), || Ok(std::fs::read_dir(&body)?.next().is_none().then_some(())))?;
+    gone.with_context(|| format!("temporary files are left in {}", body.display()))
 }
 
 fn tried(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, SERVER)?;
+    let running = start(kind, SERVER)?;
     let callback = put("/tried/", 5_000, Framing::Length);
-    let reply = exchange(ports, &callback)?;
+    let reply = running.send(&callback)?;
     ensure!(reply.status == 201 && file(&running, &callback).exists(), "{} {}", reply.status, reply.text());
-    ensure!(exchange(ports, &callback)?.code().as_deref() == Some("replayed"), "it was written twice");
+    running.knows(&callback).context("it was written twice")?;
     Ok(())
 }
 
 fn refused_put(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, SERVER)?;
+    let running = start(kind, SERVER)?;
     let callback = put("/nowhere/", 900, Framing::Length);
     for _ in 0..2 {
-        let reply = exchange(ports, &callback)?;
+        let reply = running.send(&callback)?;
         // There is no such directory yet, which nginx takes for a fault of its own.
         ensure!(reply.status == 500, "{} {}", reply.status, reply.text());
     }
     std::fs::create_dir(running.proxy.directory().path().join("nowhere"))?;
-    let reply = exchange(ports, &callback)?;
+    let reply = running.send(&callback)?;
     ensure!(reply.status == 201, "{} {}", reply.status, reply.text());
-    ensure!(exchange(ports, &callback)?.code().as_deref() == Some("replayed"), "it was written twice");
+    running.knows(&callback).context("it was written twice")?;
     nothing_is_left(&running)
 }
 
 fn proxied(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, SERVER)?;
+    let running = start(kind, SERVER)?;
     for framing in FRAMINGS {
         for size in SIZES {
             let callback = put("/callbacks/", size, framing);
-            accepted(&running.upstream, &callback, &exchange(ports, &callback)?, 1)?;
+            running.accepts(&callback, 1)?;
         }
     }
     nothing_is_left(&running)

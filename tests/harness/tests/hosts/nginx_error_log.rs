@@ -1,16 +1,14 @@
 //! `nginx -t` tells of protected locations whose error log would hide what is refused there.
-use crate::common::{Stage, Test};
 use crate::nginx::policy_block;
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::proxy::{self, Directory, nginx};
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_support::token::SECRET;
-use std::sync::Arc;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
-    let test = move || ROWS.iter().try_for_each(|row| row.check(kind));
-    tests.push(("an_error_log_that_hides_refusals_warns".into(), Box::new(test)));
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
+    tests.add("an_error_log_that_hides_refusals_warns", move || ROWS.iter().try_for_each(|row| row.check(kind)));
 }
 
 /// What stands before the block `http`, in its server, and behind the block; and the locations that are named.

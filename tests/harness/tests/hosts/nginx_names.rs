@@ -1,14 +1,14 @@
 //! Names of header fields that Nginx lets through where it is told to, and that an application reads as ours.
-use crate::common::{Callback, Test, accepted};
 use crate::nginx::start;
 use anyhow::{Result, ensure};
-use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send;
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::Framing;
 
-pub(crate) fn add(kind: ProxyKind, tests: &mut Vec<Test>) {
-    tests.push(("no_spelling_of_an_identity_header_passes".into(), Box::new(move || no_spelling(kind))));
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
+    tests.add("no_spelling_of_an_identity_header_passes", move || no_spelling(kind));
 }
 
 /// By default Nginx drops most of these itself.
@@ -25,18 +25,17 @@ const IDENTITY: [&str; 6] = [
 ];
 
 fn no_spelling(kind: ProxyKind) -> Result<()> {
-    let (running, ports) = start(kind, LENIENT)?;
+    let running = start(kind, LENIENT)?;
     for framing in [Framing::Length, Framing::H2] {
         for mark in [".", "_", "~", "!", "+", "'", "|"] {
-            let mut callback = Callback::new();
-            callback.message = callback.message.framed(framing);
+            let mut callback = Callback::new().framed(framing);
             for name in IDENTITY {
-                callback.message = callback.message.header(&name.replace('-', mark), "forged");
-                callback.message = callback.message.header(&name.replacen('-', mark, 1), "forged");
+                callback = callback.header(&name.replace('-', mark), "forged");
+                callback = callback.header(&name.replacen('-', mark, 1), "forged");
             }
             // The control: such names do come through.
-            callback.message = callback.message.header(&format!("x{mark}other"), "passes");
-            accepted(&running.upstream, &callback, &wait(send::send(ports, &callback.message))?, 1)?;
+            callback = callback.header(&format!("x{mark}other"), "passes");
+            running.accepts(&callback, 1)?;
             let requests = running.upstream.requests(&callback.id);
             let headers = &requests[0].headers;
             ensure!(headers.first(&format!("x{mark}other")) == Some(b"passes"), "x{mark}other is gone");

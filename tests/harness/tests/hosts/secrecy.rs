@@ -1,34 +1,35 @@
 //! No token, no secret and no byte of a body in what operators get to see: logs and the admin interface.
 //! What memory holds is in `core_dumps`.
-use crate::common::{POLICY, Running, Stage, Test, now};
+use crate::common::POLICY;
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::ids;
-use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy, nginx};
+use secure_callbacks_harness::proxy::envoy;
+use secure_callbacks_harness::running::{Envoy, Nginx, Running};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, Message};
-use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::Upstream;
+use secure_callbacks_harness::suite::Tests;
+use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::{Framing, Token, nginx_block, token};
 use serde_json::json;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The variable that holds the secret, where it is from the environment.
 pub(crate) const VARIABLE: &str = "VIDEO_SECRET";
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
-    tests.push(("talkative_logs_hold_nothing_secret".into(), Box::new(move || logs(kind))));
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
+    tests.add("talkative_logs_hold_nothing_secret", move || logs(kind));
     if kind.is_nginx() {
         let name = "nginx_itself_logs_a_repeated_token_at_info";
-        tests.push((name.into(), Box::new(move || repeated_token(kind))));
+        tests.add(name, move || repeated_token(kind));
     }
     // What is compiled here is so without debugging.
     if !matches!(kind.proxy().source, secure_callbacks_proxies::Source::Crate { .. }) {
-        tests.push(("the_proxy_itself_logs_tokens_at_debug".into(), Box::new(move || debug(kind))));
+        tests.add("the_proxy_itself_logs_tokens_at_debug", move || debug(kind));
     }
     if !kind.is_nginx() {
-        tests.push(("the_admin_interface_shows_text_secrets_alone".into(), Box::new(admin)));
+        tests.add("the_admin_interface_shows_text_secrets_alone", admin);
     }
 }
 
@@ -48,46 +49,34 @@ pub(crate) struct Site {
     pub(crate) body_mark: String,
     /// In every token's header.
     token_mark: String,
-    ports: Ports,
 }
 
 impl Site {
     /// `level`: of nginx's log as its directive has it, of components of Envoy as its argument has it.
     pub(crate) fn start(kind: ProxyKind, source: Source, level: &str) -> Result<Self> {
-        let filter = tools::find(kind)?.filter;
         let secret = format!("signature-secret-{}", token::fresh_jti());
-        let running = wait(async {
-            let upstream = Upstream::start().await?;
-            let directory = Directory::new("secrecy")?;
-            let (reference, environment) = match source {
-                Source::Environment => (format!("env:{VARIABLE}"), vec![(VARIABLE.to_owned(), secret.clone())]),
-                Source::File => {
-                    directory.write("video.secret", &secret)?;
-                    ("file:video.secret".to_owned(), Vec::new())
-                }
-                Source::Text => (format!("text:{secret}"), Vec::new()),
-            };
-            let policy = json!({
-                "name": POLICY,
-                "accounts": [{ "api_key": token::API_KEY, "secrets": [reference] }],
-                "expose_reason": true,
-            });
-            let ports = Ports::new(kind)?;
-            let proxy = if kind.is_nginx() {
-                let listen = nginx::listen(kind, ports.http1, ports.http2);
-                let server = format!("server {{ {listen} location / {{ secure_callbacks {POLICY}; {PASS} }} }}");
-                let http = nginx::upstream(upstream.address()) + &nginx_block(POLICY, &policy) + &server;
-                let config = nginx::config(Some(&filter), &[], &http).replace("error.log notice", level);
-                Proxy::nginx(kind, directory, &config, &environment).await?
-            } else {
-                let filter = envoy::filter(&policy, envoy::Form::Struct, &[VARIABLE]);
-                let listener = envoy::Listener::new(ports.http1, upstream.address(), filter);
-                Proxy::envoy_logging(directory, &[listener], &environment, level).await?
-            };
-            Ok::<_, anyhow::Error>((Running { proxy, upstream }, ports))
-        })?;
-        let (running, ports) = running;
-        Ok(Self { running, secret, body_mark: ids::unique(), token_mark: token::fresh_jti(), ports })
+        let (reference, environment) = match source {
+            Source::Environment => (format!("env:{VARIABLE}"), vec![(VARIABLE.to_owned(), secret.clone())]),
+            Source::File => ("file:video.secret".to_owned(), Vec::new()),
+            Source::Text => (format!("text:{secret}"), Vec::new()),
+        };
+        let policy = json!({
+            "name": POLICY,
+            "accounts": [{ "api_key": token::API_KEY, "secrets": [reference] }],
+            "expose_reason": true,
+        });
+        let running = if kind.is_nginx() {
+            let server = format!("location / {{ secure_callbacks {POLICY}; proxy_pass http://app; }}");
+            let nginx = Nginx::new(kind, nginx_block(POLICY, &policy), server)?;
+            if source == Source::File {
+                nginx.directory.write("video.secret", &secret)?;
+            }
+            Nginx { environment, instead: Some(["error.log notice", level]), ..nginx }.start()?
+        } else {
+            let filter = envoy::filter(&policy, envoy::Form::Struct, &[VARIABLE]);
+            Envoy { environment, levels: level, ..Envoy::new([filter])? }.start()?
+        };
+        Ok(Self { running, secret, body_mark: ids::unique(), token_mark: token::fresh_jti() })
     }
 
     /// What every token begins with: its header, which no other token in the world has.
@@ -119,7 +108,7 @@ impl Site {
                     "payload_hash_mismatch"
                 }
                 4 => {
-                    ensure!(wait(send::send(self.ports, &message))?.status == 200, "the first sending");
+                    ensure!(wait(send::send(self.running.ports[0], &message))?.status == 200, "the first sending");
                     "replayed"
                 }
                 5 => {
@@ -138,7 +127,7 @@ impl Site {
                 _ => "accepted",
             };
             let framing = [Framing::Length, Framing::Chunked, Framing::H2][number % 3];
-            let reply = wait(send::send(self.ports, &message.framed(framing)))?;
+            let reply = wait(send::send(self.running.ports[0], &message.framed(framing)))?;
             let code = reply.code().unwrap_or_else(|| "accepted".into());
             ensure!(code == expected, "{code} instead of {expected}: {}", reply.status);
         }
@@ -156,13 +145,9 @@ impl Site {
 
     fn get(&self, path: &str) -> Result<String> {
         let admin = self.running.proxy.admin().context("an admin port")?;
-        let mut ask = Message::post(path, b"", None).framed(Framing::None);
-        ask.method = "GET".into();
-        Ok(wait(send::send_to(admin, &ask))?.text())
+        wait(send::get(admin, path))
     }
 }
-
-const PASS: &str = "proxy_pass http://app;";
 
 /// At the level where the filter itself says all that it ever says: Envoy's `trace` for its Wasm component, nginx's
 /// `info`. (At `debug` either proxy writes whole header lines of its own, whatever filters it has.)
@@ -190,7 +175,7 @@ fn repeated_token(kind: ProxyKind) -> Result<()> {
         let site = Site::start(kind, Source::Environment, level)?;
         let (mut message, token) = site.message(0);
         message.headers.push(("authorization".into(), format!("Bearer {}", token.sign()).into_bytes()));
-        let reply = wait(send::send(site.ports, &message))?;
+        let reply = wait(send::send(site.running.ports[0], &message))?;
         ensure!(reply.status == 400, "status {}", reply.status);
         std::thread::sleep(Duration::from_millis(300));
         let holds = site.running.proxy.log().contains(&site.token_head()?);

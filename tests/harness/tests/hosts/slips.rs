@@ -1,13 +1,14 @@
 //! A secret in the wrong place: whatever the slip, what the proxy says of it names the place and the problem, and never
 //! the secret.
 use crate::bad_policies::ACCOUNT;
-use crate::common::{Stage, Test};
+use crate::common::policy;
 use crate::configuration::{check_envoy, check_nginx};
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::proxy::{Outcome, envoy};
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::ProxyKind;
+use secure_callbacks_support::merged;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Secrets as people have them: text, base64 as long as it comes out (with and without `=`), hex, letters and `_`.
 const SECRETS: [&str; 5] = [
@@ -66,17 +67,17 @@ const BLOCKS: [(&str, &str); 43] = [
     ("account a1b2c3d secret=text:# }", "unexpected \"}\""),
 ];
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
     let name = "no_slip_shows_a_secret";
     if kind.is_nginx() {
-        tests.push((name.into(), Box::new(move || blocks(kind))));
-        tests.push(("no_slip_in_a_policy_s_name_shows_a_secret".into(), Box::new(move || names(kind))));
+        tests.add(name, move || blocks(kind));
+        tests.add("no_slip_in_a_policy_s_name_shows_a_secret", move || names(kind));
     } else {
         for (index, slip) in objects().into_iter().enumerate() {
-            tests.push((format!("{name}_{index}"), Box::new(move || object(index, &slip))));
+            tests.add(format!("{name}_{index}"), move || object(index, &slip));
         }
-        tests.push(("no_slip_in_the_text_shows_a_secret".into(), Box::new(texts)));
+        tests.add("no_slip_in_the_text_shows_a_secret", texts);
     }
 }
 
@@ -111,11 +112,7 @@ fn names(kind: ProxyKind) -> Result<()> {
 
 /// Fields with a slip in them, put into a good policy, and what is said of it. `#` is the secret.
 fn objects() -> Vec<(Value, &'static str)> {
-    let account = |more: Value| {
-        let mut account = json!({ "api_key": "a1b2c3d", "secrets": ["text:long-enough"] });
-        account.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({ "accounts": [account] })
-    };
+    let account = |more: Value| json!({ "accounts": [merged(json!({ "api_key": "a1b2c3d", "secrets": ["text:long-enough"] }), &more)] });
     let mut slips = vec![
         (json!({ "#": "text:long-enough" }), "configuration: unknown field"),
         (json!({ "account": [{ "api_key": "#" }] }), "account: unknown field, did you mean `accounts`?"),
@@ -153,10 +150,8 @@ fn object(index: usize, (fields, said): &(Value, &str)) -> Result<()> {
     // Each is another's turn: Envoy takes a while to start.
     let secret = SECRETS[index % SECRETS.len()];
     let form = if index.is_multiple_of(2) { envoy::Form::Struct } else { envoy::Form::Text };
-    let mut policy = crate::common::policy();
     let fields: Value = serde_json::from_str(&fields.to_string().replace('#', secret))?;
-    policy.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    told(&check_envoy(envoy::filter(&policy, form, &[]))?, secret, said)
+    told(&check_envoy(envoy::filter(&merged(policy(), &fields), form, &[]))?, secret, said)
 }
 
 /// What is no JSON, or not as this policy's reader takes it.

@@ -1,24 +1,24 @@
 //! What is taken as it is written and warned of: secrets with something around them, commas, a certificate that nobody is
 //! asked for. Each once, with its place and without a value.
-use crate::common::{Stage, Test, policy};
+use crate::common::policy;
 use crate::configuration::check_envoy;
 use crate::nginx::policy_block;
 use anyhow::{Result, ensure};
 use secure_callbacks_harness::certificates::Authority;
 use secure_callbacks_harness::proxy::{self, Directory, Outcome, envoy, nginx};
+use secure_callbacks_harness::suite::Tests;
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_support::token::SECRET;
 use serde_json::json;
-use std::sync::Arc;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    let kind = stage.kind;
+pub(crate) fn add(tests: &mut Tests<'_>) {
+    let kind = tests.kind;
     if kind.is_nginx() {
-        tests.push(("doubtful_secrets_and_applications_warn".into(), Box::new(move || in_nginx(kind))));
+        tests.add("doubtful_secrets_and_applications_warn", move || in_nginx(kind));
         let test = move || CERTIFICATES.iter().try_for_each(|row| row.check(kind));
-        tests.push(("a_certificate_that_nobody_is_asked_for_warns".into(), Box::new(test)));
+        tests.add("a_certificate_that_nobody_is_asked_for_warns", test);
     } else {
-        tests.push(("doubtful_secrets_and_applications_warn".into(), Box::new(in_envoy)));
+        tests.add("doubtful_secrets_and_applications_warn", in_envoy);
     }
 }
 

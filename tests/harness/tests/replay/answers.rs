@@ -1,8 +1,8 @@
 //! What the application's answer, or the lack of one, means for the next delivery of the same token.
-use crate::callback::Callback;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests};
+use crate::stage::{Machine, Stage, Tests};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::proxy::free_port;
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{http1, http2};
@@ -13,7 +13,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
     stage.test("an_answer_below_500_uses_the_token_up", tests, below_500);
     stage.test("an_answer_from_500_on_lets_the_token_come_again", tests, from_500_on);
     stage.test("a_reset_before_the_answer_lets_the_token_come_again", tests, reset_before);
@@ -25,7 +25,7 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
     stage.test("a_reset_http2_stream_can_be_sent_again", tests, stream_reset);
     stage.test("a_sender_gone_after_the_answer_can_not", tests, gone_after_answer);
     stage.test("expect_100_continue_counts_once", tests, expect_continue);
-    tests.add("an_application_that_is_not_there_lets_the_token_come_again", stage.kind, absent);
+    tests.shared("an_application_that_is_not_there_lets_the_token_come_again", absent);
 }
 
 fn below_500(site: &Site) -> Result<()> {
@@ -109,9 +109,7 @@ fn accepted_again(site: &Site, callback: &Callback) -> Result<()> {
 fn sender_gone(site: &Site) -> Result<()> {
     let callback = Callback::new();
     slow_then_quick(site, &callback);
-    let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
-    wait(connection.write(&http1::writes(&callback.message).concat()))?;
-    site.arrives(&callback, 1)?;
+    let connection = site.begin(&callback)?;
     site.is_on_its_way(&callback)?;
     drop(connection);
     accepted_again(site, &callback)
@@ -120,7 +118,7 @@ fn sender_gone(site: &Site) -> Result<()> {
 fn http2_sender_gone(site: &Site) -> Result<()> {
     let callback = Callback::new().framed(Framing::H2);
     slow_then_quick(site, &callback);
-    let connection = wait(http2::Connection::open(site.ports(0).http2))?;
+    let connection = wait(http2::Connection::open(site.ports[0].http2))?;
     let (response, stream) = wait(begin(&connection, &callback))?;
     site.arrives(&callback, 1)?;
     drop((response, stream, connection));
@@ -130,7 +128,7 @@ fn http2_sender_gone(site: &Site) -> Result<()> {
 fn stream_reset(site: &Site) -> Result<()> {
     let callback = Callback::new().framed(Framing::H2);
     slow_then_quick(site, &callback);
-    let connection = wait(http2::Connection::open(site.ports(0).http2))?;
+    let connection = wait(http2::Connection::open(site.ports[0].http2))?;
     let (response, mut stream) = wait(begin(&connection, &callback))?;
     site.arrives(&callback, 1)?;
     stream.send_reset(h2::Reason::CANCEL);
@@ -157,9 +155,7 @@ fn gone_after_answer(site: &Site) -> Result<()> {
     // More than fits into the buffers between application and sender, who reads nothing.
     answer.body = vec![b'x'; 8 * 1024 * 1024];
     site.upstream.script(&callback.id, [answer]);
-    let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
-    wait(connection.write(&http1::writes(&callback.message).concat()))?;
-    site.arrives(&callback, 1)?;
+    let connection = site.begin(&callback)?;
     std::thread::sleep(Duration::from_millis(300));
     drop(connection);
     std::thread::sleep(Duration::from_millis(200));
@@ -167,15 +163,15 @@ fn gone_after_answer(site: &Site) -> Result<()> {
 }
 
 fn expect_continue(site: &Site) -> Result<()> {
-    let mut callback = Callback::new();
-    callback.message = callback.message.header("Expect", "100-continue");
+    let callback = Callback::new();
+    let asking = callback.clone().header("Expect", "100-continue");
     site.upstream.script(&callback.id, [Answer::status(503), Answer::status(200)]);
     let due = [(503, 1), (200, 2)];
     for (status, times) in due {
         wait(async {
-            let mut writes = http1::writes(&callback.message);
+            let mut writes = http1::writes(&asking.message);
             let body = writes.split_off(1).concat();
-            let (mut reader, mut writer) = http1::Connection::open(site.ports(0).http1).await?.split();
+            let (mut reader, mut writer) = http1::Connection::open(site.ports[0].http1).await?.split();
             writer.write(&writes.concat()).await?;
             let interim = reader.any_reply().await?;
             // The interim answer is not the application's verdict.
@@ -187,7 +183,6 @@ fn expect_continue(site: &Site) -> Result<()> {
         })?;
         ensure!(site.upstream.deliveries(&callback.id) == times, "delivered more than once");
     }
-    callback.message.headers.retain(|(name, _)| name != b"Expect");
     site.refuses(&callback)
 }
 

@@ -1,28 +1,26 @@
 //! Changes of the configuration while the proxy runs: `nginx -s reload`, and Envoy's discovery of filters.
-use crate::callback::Callback;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests};
+use crate::stage::{Machine, Stage, Tests};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::http1;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::upstream::Answer;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    let kind = stage.kind;
-    tests.add("the_same_capacity_again_forgets_nothing", kind, |kind| change(kind, &[1000, 1000]));
-    tests.add("a_larger_capacity_forgets_nothing", kind, |kind| change(kind, &[1000, 5000, 70_000]));
-    tests.add("a_smaller_capacity_forgets_nothing", kind, |kind| change(kind, &[5000, 1000, 100]));
-    tests.add("a_capacity_that_comes_back_forgets_nothing", kind, |kind| change(kind, &[100, 5000, 100, 5000]));
-    tests.add("a_capacity_too_small_forgets_nothing", kind, too_small);
-    tests.add("a_policy_that_asks_again_forgets_nothing", kind, asks_again);
-    tests.add("other_fields_can_change_without_forgetting", kind, other_fields);
-    tests.add("a_callback_on_its_way_stays_reserved", kind, |kind| on_its_way(kind, 1000));
-    tests.add("a_callback_on_its_way_stays_reserved_in_another_capacity", kind, |kind| on_its_way(kind, 5000));
-    tests.add("a_wrong_configuration_changes_nothing", kind, wrong);
+pub(crate) fn add(_: &Arc<Stage>, tests: &mut Tests<'_>) {
+    tests.shared("the_same_capacity_again_forgets_nothing", |kind| change(kind, &[1000, 1000]));
+    tests.shared("a_larger_capacity_forgets_nothing", |kind| change(kind, &[1000, 5000, 70_000]));
+    tests.shared("a_smaller_capacity_forgets_nothing", |kind| change(kind, &[5000, 1000, 100]));
+    tests.shared("a_capacity_that_comes_back_forgets_nothing", |kind| change(kind, &[100, 5000, 100, 5000]));
+    tests.shared("a_capacity_too_small_forgets_nothing", too_small);
+    tests.shared("a_policy_that_asks_again_forgets_nothing", asks_again);
+    tests.shared("other_fields_can_change_without_forgetting", other_fields);
+    tests.shared("a_callback_on_its_way_stays_reserved", |kind| on_its_way(kind, 1000));
+    tests.shared("a_callback_on_its_way_stays_reserved_in_another_capacity", |kind| on_its_way(kind, 5000));
+    tests.shared("a_wrong_configuration_changes_nothing", wrong);
 }
 
 fn capacity(capacity: usize) -> Value {
@@ -123,13 +121,7 @@ fn on_its_way(kind: ProxyKind, next: usize) -> Result<()> {
     let (taken, failing) = (Callback::new(), Callback::new());
     site.upstream.script(&taken.id, [Answer::status(200).after(delay)]);
     site.upstream.script(&failing.id, [Answer::status(500).after(delay), Answer::status(200)]);
-    let mut connections = Vec::new();
-    for callback in [&taken, &failing] {
-        let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
-        wait(connection.write(&http1::writes(&callback.message).concat()))?;
-        site.arrives(callback, 1)?;
-        connections.push(connection);
-    }
+    let mut connections = [site.begin(&taken)?, site.begin(&failing)?];
     site.reconfigure(&[policy(json!({ "replay_capacity": next, "realm": "hooks" }))])?;
     site.is_on_its_way(&taken)?;
     site.is_on_its_way(&failing)?;

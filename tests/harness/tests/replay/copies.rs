@@ -1,11 +1,11 @@
 //! Identical callbacks in flight together.
-use crate::callback::Callback;
 use crate::pour;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests};
+use crate::stage::{Machine, Stage, Tests};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, http1};
+use secure_callbacks_harness::send;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::upstream::{Answer, Gate};
 use secure_callbacks_support::Framing;
@@ -13,10 +13,10 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
     stage.test("copies_in_both_protocols_reach_the_application_once", tests, both_protocols);
     stage.test("copies_of_one_that_fails_leave_it_to_the_next", tests, first_fails);
-    tests.alone("a_thousand_copies_at_once_are_accepted_once", stage.kind, thousand);
+    tests.alone("a_thousand_copies_at_once_are_accepted_once", thousand);
 }
 
 /// Sends the copies together and counts them: answered with `status` by the application, held back as on their way, and
@@ -29,7 +29,7 @@ fn together(site: &Site, copies: &[Callback], status: u16) -> Result<[usize; 3]>
     }
     // Envoy's sandbox can't tell what is on its way from what was taken.
     let held_back = if site.kind.is_nginx() { (503, "replay_in_flight") } else { (401, "replayed") };
-    let ports = site.ports(0);
+    let ports = site.ports[0];
     wait(async {
         let mut tasks = tokio::task::JoinSet::new();
         for copy in copies {
@@ -88,9 +88,9 @@ fn thousand(kind: ProxyKind) -> Result<()> {
         if round % 2 == 1 {
             site.upstream.script(&callback.id, [Answer::status(200).after(Duration::from_millis(100))]);
         }
-        let request = http1::writes(&callback.message).concat();
+        let request = callback.wire();
         let statuses =
-            pour::at_once(site.ports(0).http1, &request, COPIES).with_context(|| format!("round {round}"))?;
+            pour::at_once(site.ports[0].http1, &request, COPIES).with_context(|| format!("round {round}"))?;
         let count = |status| statuses.iter().filter(|other| **other == status).count();
         // Those that came before the answer, in Nginx, and those that came after it.
         let (on_its_way, replayed) = (count(503), count(401));

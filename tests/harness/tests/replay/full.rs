@@ -1,8 +1,9 @@
 //! A store without room.
-use crate::callback::{Callback, now};
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests, share, sleep};
+use crate::stage::{Machine, Stage, Tests, share, sleep};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::upstream::Answer;
 use serde_json::json;
@@ -10,10 +11,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    tests.add("a_full_store_refuses_and_forgets_nothing", stage.kind, small);
-    tests.add("a_full_store_of_many_windows_refuses_and_forgets_nothing", stage.kind, large);
-    tests.sleeping("what_has_expired_makes_room", stage.kind, expired);
+pub(crate) fn add(_: &Arc<Stage>, tests: &mut Tests<'_>) {
+    tests.shared("a_full_store_refuses_and_forgets_nothing", small);
+    tests.shared("a_full_store_of_many_windows_refuses_and_forgets_nothing", large);
+    tests.sleeping("what_has_expired_makes_room", expired);
 }
 
 fn small(kind: ProxyKind) -> Result<()> {
@@ -29,17 +30,10 @@ fn large(kind: ProxyKind) -> Result<()> {
 /// The reply of a full store, and nothing of the callback behind the proxy.
 fn is_full(site: &Site, callback: &Callback) -> Result<()> {
     let reply = site.send(callback)?;
-    ensure!(
-        reply.status == 503 && reply.code().as_deref() == Some("replay_store_full"),
-        "{} {}",
-        reply.status,
-        reply.text()
-    );
+    reply.is(503, "replay_store_full")?;
     let retry_after = reply.headers.text("retry-after");
     ensure!(retry_after.as_deref() == Some("5"), "Retry-After: {retry_after:?}");
-    std::thread::sleep(Duration::from_millis(50));
-    ensure!(!site.upstream.saw(&callback.id), "something of it was forwarded");
-    Ok(())
+    site.untouched(callback)
 }
 
 /// Fills a store of `capacity`, which must take as many as `due` says.
@@ -85,6 +79,6 @@ fn expired(kind: ProxyKind) -> Result<()> {
     site.accepts(&next, 1).context("into the room of an expired one")?;
     // What was forgotten is too old to be accepted.
     let reply = site.send(&kept)?;
-    ensure!(reply.code().as_deref() == Some("token_expired"), "{} {}", reply.status, reply.text());
+    reply.is(401, "token_expired")?;
     Ok(())
 }

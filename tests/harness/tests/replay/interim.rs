@@ -1,14 +1,14 @@
 //! Interim answers (1xx but 101) say nothing: the final one decides, also where nginx takes the interim one for it.
-use crate::callback::Callback;
 use crate::site::Site;
 use crate::stage::{Stage, Tests};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::upstream::{Answer, Delivery};
 use secure_callbacks_support::Framing;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
     if !stage.kind.is_nginx() {
         return;
     }
@@ -68,8 +68,7 @@ fn alone(site: &Site) -> Result<()> {
 fn switching(site: &Site) -> Result<()> {
     let callback = Callback::new();
     site.upstream.script(&callback.id, [Answer::status(101).sent(Delivery::ResetMiddle)]);
-    let mut asking = callback.clone();
-    asking.message = asking.message.header("Upgrade", "websocket");
+    let asking = callback.clone().header("Upgrade", "websocket");
     let _ = site.send(&asking);
     ensure!(site.upstream.answered(&callback.id) == 1, "the head was not sent");
     site.refuses(&callback)

@@ -1,8 +1,8 @@
 //! Time: a reservation that nobody settles lapses after 60 seconds, and a body that is held back ages with its token.
-use crate::callback::Callback;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests, share, sleep};
+use crate::stage::{Machine, Stage, Tests, share, sleep};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::http1;
 use secure_callbacks_harness::tools::ProxyKind;
@@ -11,24 +11,16 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    tests.sleeping("a_reservation_without_an_answer_lapses", stage.kind, slow_application);
-    tests.sleeping("a_body_held_back_does_not_outlive_the_memory", stage.kind, held_back);
-    if stage.kind.is_nginx() {
-        tests.sleeping("the_reservation_of_a_killed_worker_lapses", stage.kind, killed_worker);
+pub(crate) fn add(_: &Arc<Stage>, tests: &mut Tests<'_>) {
+    tests.sleeping("a_reservation_without_an_answer_lapses", slow_application);
+    tests.sleeping("a_body_held_back_does_not_outlive_the_memory", held_back);
+    if tests.kind.is_nginx() {
+        tests.sleeping("the_reservation_of_a_killed_worker_lapses", killed_worker);
     }
 }
 
 /// What a reservation may take to lapse: 60 s, and the rest of a second on either side.
 const LAPSE: Duration = Duration::from_millis(62_000);
-
-/// Sends `callback` and leaves the connection open.
-fn send_without_reading(site: &Site, callback: &Callback) -> Result<http1::Connection> {
-    let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
-    wait(connection.write(&http1::writes(&callback.message).concat()))?;
-    site.arrives(callback, 1)?;
-    Ok(connection)
-}
 
 /// An application that takes more than a minute. That the callback is delivered again then is documented; what must
 /// not be is that it stays refused.
@@ -37,7 +29,7 @@ fn slow_application(kind: ProxyKind) -> Result<()> {
     let site = Site::start(kind, Plan::of(policy(json!({}))))?;
     let callback = Callback::new();
     site.upstream.script(&callback.id, [Answer::status(200).after(Duration::from_secs(67)), Answer::status(200)]);
-    let mut connection = send_without_reading(&site, &callback)?;
+    let mut connection = site.begin(&callback)?;
     let start = Instant::now();
     site.is_on_its_way(&callback)?;
     sleep(machine, Duration::from_secs(56));
@@ -61,7 +53,7 @@ fn killed_worker(kind: ProxyKind) -> Result<()> {
     let (lost, taken) = (Callback::new(), Callback::new());
     site.accepts(&taken, 1)?;
     site.upstream.script(&lost.id, [Answer::status(200).sent(Delivery::Never), Answer::status(200)]);
-    let connection = send_without_reading(&site, &lost)?;
+    let connection = site.begin(&lost)?;
     let start = Instant::now();
     for worker in site.proxy.workers() {
         site.proxy.kill_worker(worker)?;
@@ -86,11 +78,11 @@ fn held_back(kind: ProxyKind) -> Result<()> {
     let site = Site::start(kind, Plan::of(policy(json!({ "max_age": "3s", "leeway": "0s" }))))?;
     let (callback, start) = (Callback::new(), Instant::now());
     site.accepts(&callback, 1)?;
-    let wire = http1::writes(&callback.message).concat();
+    let wire = callback.wire();
     let (last, all_but_last) = wire.split_last().context("a request")?;
     let mut connections = Vec::new();
     for _ in 0..4 {
-        let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
+        let mut connection = wait(http1::Connection::open(site.ports[0].http1))?;
         wait(connection.write(all_but_last))?;
         connections.push(connection);
     }
@@ -99,7 +91,7 @@ fn held_back(kind: ProxyKind) -> Result<()> {
     for mut connection in connections {
         wait(connection.write(&[*last]))?;
         let reply = wait(connection.reply())?;
-        ensure!(reply.code().as_deref() == Some("token_expired"), "{} {}", reply.status, reply.text());
+        reply.is(401, "token_expired")?;
     }
     ensure!(site.upstream.deliveries(&callback.id) == 1, "delivered again");
     Ok(())

@@ -3,11 +3,11 @@
 //!
 //! The sender tries again as Vonage may: the same token after a 5xx or a lost connection, and never after a 401. One that
 //! died with a worker gets 503 until its reservation lapses, and is then accepted.
-use crate::callback::Callback;
 use crate::pour;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests, share, sleep};
+use crate::stage::{Machine, Stage, Tests, share, sleep};
 use anyhow::{Context, Result, bail, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{Reply, http1};
 use secure_callbacks_harness::tools::ProxyKind;
@@ -19,12 +19,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    let kind = stage.kind;
-    tests.add("changes_of_the_configuration_under_load_lose_nothing", kind, configured);
-    if kind.is_nginx() {
-        tests.sleeping("killed_workers_under_load_lose_nothing", kind, killed);
-        tests.add("a_worker_killed_with_the_lock_blocks_nobody", kind, killed_with_the_lock);
+pub(crate) fn add(_: &Arc<Stage>, tests: &mut Tests<'_>) {
+    tests.shared("changes_of_the_configuration_under_load_lose_nothing", configured);
+    if tests.kind.is_nginx() {
+        tests.sleeping("killed_workers_under_load_lose_nothing", killed);
+        tests.shared("a_worker_killed_with_the_lock_blocks_nobody", killed_with_the_lock);
     }
 }
 
@@ -132,9 +131,9 @@ fn deliver(site: &Site, callback: Callback, line: &mut Option<http1::Connection>
 async fn exchange(site: &Site, callback: &Callback, line: &mut Option<http1::Connection>) -> Result<Reply> {
     let mut connection = match line.take() {
         Some(connection) => connection,
-        None => http1::Connection::open(site.ports(0).http1).await?,
+        None => http1::Connection::open(site.ports[0].http1).await?,
     };
-    connection.write(&http1::writes(&callback.message).concat()).await?;
+    connection.write(&callback.wire()).await?;
     let reply = connection.reply().await?;
     // One that the proxy is about to close is of no further use.
     if reply.headers.text("connection").as_deref() != Some("close") {
@@ -205,7 +204,7 @@ fn killed_with_the_lock(kind: ProxyKind) -> Result<()> {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 // Replays, mostly: each takes the lock. The connections to a killed worker fail.
-                let _ = pour::pour(site.ports(0).http1, &requests);
+                let _ = pour::pour(site.ports[0].http1, &requests);
             }
         });
         let caught = catch_holder(&site);

@@ -3,16 +3,9 @@
 //!
 //! Envoy has no worker processes that could be killed apart from the whole, and its filter can't be made to trap from
 //! outside; what a worker's death leaves behind is tested on nginx, and the lapse of a reservation on both.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod answers;
-mod callback;
 mod changes;
 mod config;
 mod copies;
@@ -28,20 +21,21 @@ mod scope;
 mod site;
 mod stage;
 
-use libtest_mimic::{Arguments, Trial};
-use secure_callbacks_harness::proxy;
-use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_harness::suite::Suite;
+use secure_callbacks_harness::tools::ProxyKind;
 use std::sync::Arc;
 
 /// Tests at once: some sleep for a minute, most of the others wait.
 const THREADS: usize = 10;
 
+/// Adds the tests of one file.
+type Add = fn(&Arc<stage::Stage>, &mut stage::Tests<'_>);
+
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(THREADS);
+    let mut suite = Suite::new("replay", THREADS);
     let stages = ProxyKind::all().into_iter().map(|kind| Arc::new(stage::Stage::new(kind))).collect::<Vec<_>>();
     // They start in this order: first those that sleep longest, last those that want the machine for themselves.
-    let groups = [
+    let groups: [Add; 11] = [
         lapse::add,
         answers::add,
         scope::add,
@@ -51,27 +45,11 @@ fn main() {
         full::add,
         changes::add,
         copies::add,
+        load::add,
+        measured::add,
     ];
-    let groups = groups.iter().chain(&[load::add as fn(&Arc<stage::Stage>, &mut stage::Tests), measured::add]);
-    let mut trials = Vec::new();
     for add in groups {
-        for stage in &stages {
-            let kind = stage.kind;
-            let missing = tools::find(kind).err().filter(|_| tools::skipping_is_allowed());
-            let mut tests = stage::Tests::default();
-            add(stage, &mut tests);
-            for (name, test) in tests.0 {
-                let name = format!("replay::{}::{name}", kind.name());
-                trials.push(match &missing {
-                    Some(error) => Trial::test(name, || Ok(())).with_kind(format!("{error:#}")).with_ignored_flag(true),
-                    None => Trial::test(name, move || test().map_err(|error| format!("{error:#}").into())),
-                });
-            }
-        }
+        stages.iter().for_each(|stage| add(stage, &mut suite.on(stage.kind)));
     }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    // The shared proxies end here; leaving through `exit` would drop nothing.
-    drop(stages);
-    proxy::finish(conclusion.has_failed());
-    conclusion.exit_if_failed();
+    suite.run(stages);
 }

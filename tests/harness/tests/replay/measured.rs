@@ -2,20 +2,20 @@
 //! machine that does other things too; the figures are printed.
 use crate::pour;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests};
+use crate::stage::{Machine, Stage, Tests};
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::tools::ProxyKind;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    if stage.kind == ProxyKind::system_nginx() {
-        // The same module: the newer nginx is enough.
+pub(crate) fn add(_: &Arc<Stage>, tests: &mut Tests<'_>) {
+    if tests.kind == ProxyKind::system_nginx() {
+        // The same module: one nginx is enough.
         return;
     }
-    tests.alone("a_hundred_thousand_callbacks_leave_memory_flat", stage.kind, hundred_thousand);
-    tests.alone("what_remembering_costs", stage.kind, cost);
+    tests.alone("a_hundred_thousand_callbacks_leave_memory_flat", hundred_thousand);
+    tests.alone("what_remembering_costs", cost);
 }
 
 /// More than are sent, so that none is refused for want of room.
@@ -27,7 +27,7 @@ fn hundred_thousand(kind: ProxyKind) -> Result<()> {
     /// Batches until everything that grows to a size has it.
     const WARM: usize = 2;
     let site = Site::start(kind, Plan::of(policy(json!({ "replay_capacity": CAPACITY }))))?;
-    let address = site.ports(0).http1;
+    let address = site.ports[0].http1;
     let mut samples = Vec::new();
     let mut readings = Vec::new();
     let start = Instant::now();
@@ -109,7 +109,7 @@ fn cost(kind: ProxyKind) -> Result<()> {
         let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
         for index in order {
             let before: Duration = site.proxy.worker_cpu()?.iter().sum();
-            let statuses = pour::pour(site.ports(index).http1, &requests)?;
+            let statuses = pour::pour(site.ports[index].http1, &requests)?;
             let after: Duration = site.proxy.worker_cpu()?.iter().sum();
             ensure!(statuses.iter().all(|status| *status == 200), "not all were accepted");
             if round >= WARM {

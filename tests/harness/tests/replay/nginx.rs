@@ -1,27 +1,26 @@
 //! Answers that nginx makes of the application's, or without it.
-use crate::callback::Callback;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests};
+use crate::stage::{Machine, Stage, Tests};
 use anyhow::{Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::upstream::{Answer, Delivery};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    if !stage.kind.is_nginx() {
+pub(crate) fn add(_: &Arc<Stage>, tests: &mut Tests<'_>) {
+    if !tests.kind.is_nginx() {
         return;
     }
-    let kind = stage.kind;
-    tests.add("an_error_page_in_place_of_a_500_lets_the_token_come_again", kind, intercepted);
-    tests.add("an_error_page_in_place_of_a_404_does_not", kind, intercepted_404);
-    tests.add("a_second_application_that_answers_uses_the_token_up", kind, fallback);
-    tests.add("a_second_application_that_fails_too_does_not", kind, failing_fallback);
-    tests.add("a_next_upstream_that_answers_uses_the_token_up", kind, next_upstream);
-    tests.add("a_static_file_uses_the_token_up", kind, static_file);
-    tests.add("an_error_of_nginx_itself_lets_the_token_come_again", kind, own_error);
-    tests.add("an_ignored_client_abort_waits_for_the_answer", kind, ignored_abort);
+    tests.shared("an_error_page_in_place_of_a_500_lets_the_token_come_again", intercepted);
+    tests.shared("an_error_page_in_place_of_a_404_does_not", intercepted_404);
+    tests.shared("a_second_application_that_answers_uses_the_token_up", fallback);
+    tests.shared("a_second_application_that_fails_too_does_not", failing_fallback);
+    tests.shared("a_next_upstream_that_answers_uses_the_token_up", next_upstream);
+    tests.shared("a_static_file_uses_the_token_up", static_file);
+    tests.shared("an_error_of_nginx_itself_lets_the_token_come_again", own_error);
+    tests.shared("an_ignored_client_abort_waits_for_the_answer", ignored_abort);
 }
 
 /// Locations beside the plain ones.
@@ -102,8 +101,7 @@ fn next_upstream(kind: ProxyKind) -> Result<()> {
 /// Without an application the location's own answer counts.
 fn static_file(kind: ProxyKind) -> Result<()> {
     let site = start(kind)?;
-    let mut callback = Callback::below("/static/");
-    callback.message.method = "GET".into();
+    let callback = Callback::below("/static/").method("GET");
     let reply = site.send(&callback)?;
     ensure!(reply.status == 200 && reply.text().contains("worker_processes"), "status {}", reply.status);
     site.refuses(&callback)
@@ -121,13 +119,10 @@ fn own_error(kind: ProxyKind) -> Result<()> {
 
 /// Nginx goes on without the sender, and so the application's answer still comes.
 fn ignored_abort(kind: ProxyKind) -> Result<()> {
-    use secure_callbacks_harness::{runtime::wait, send::http1};
     let site = start(kind)?;
     let callback = Callback::below("/ignored/");
     site.upstream.script(&callback.id, [Answer::status(200).after(Duration::from_secs(1))]);
-    let mut connection = wait(http1::Connection::open(site.ports(0).http1))?;
-    wait(connection.write(&http1::writes(&callback.message).concat()))?;
-    site.arrives(&callback, 1)?;
+    let connection = site.begin(&callback)?;
     drop(connection);
     std::thread::sleep(Duration::from_millis(300));
     site.is_on_its_way(&callback)?;

@@ -1,25 +1,24 @@
 //! Answers that nginx gives in the application's place: it has seen nothing, so the same token must get through again.
 //! And the application's answers without an upstream: a content handler's own 2xx.
-use crate::callback::Callback;
 use crate::site::{Plan, Site, policy};
-use crate::stage::{Stage, Tests};
+use crate::stage::{Machine, Stage, Tests};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::upstream::Answer;
 use serde_json::json;
 use std::sync::Arc;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
-    if !stage.kind.is_nginx() {
+pub(crate) fn add(_: &Arc<Stage>, tests: &mut Tests<'_>) {
+    if !tests.kind.is_nginx() {
         return;
     }
-    let kind = stage.kind;
-    tests.add("nginxs_own_answers_let_the_token_come_again", kind, own_answers);
-    tests.add("nginxs_refusal_lets_the_token_come_to_the_application", kind, then_application);
-    tests.add("a_content_handlers_own_answer_uses_the_token_up", kind, content_handlers);
-    tests.add("an_answer_from_the_cache_lets_the_token_come_again", kind, cached);
-    tests.add("an_upstreams_redirect_inside_nginx_is_its_answer", kind, accelerated);
-    tests.add("a_mirror_changes_nothing", kind, mirrored);
+    tests.shared("nginxs_own_answers_let_the_token_come_again", own_answers);
+    tests.shared("nginxs_refusal_lets_the_token_come_to_the_application", then_application);
+    tests.shared("a_content_handlers_own_answer_uses_the_token_up", content_handlers);
+    tests.shared("an_answer_from_the_cache_lets_the_token_come_again", cached);
+    tests.shared("an_upstreams_redirect_inside_nginx_is_its_answer", accelerated);
+    tests.shared("a_mirror_changes_nothing", mirrored);
 }
 
 const HTTP: &str = "
@@ -136,8 +135,7 @@ fn own_answers(kind: ProxyKind) -> Result<()> {
 fn then_application(kind: ProxyKind) -> Result<()> {
     let site = start(kind)?;
     let callback = Callback::below("/asked/");
-    let mut asking = callback.clone();
-    asking.message = asking.message.header("X-Ask", "yes");
+    let asking = callback.clone().header("X-Ask", "yes");
     let reply = site.send(&asking)?;
     ensure!(reply.status == 200 && site.upstream.deliveries(&callback.id) == 0, "{} {}", reply.status, reply.text());
     site.accepts(&callback, 1)?;
@@ -148,15 +146,13 @@ fn content_handlers(kind: ProxyKind) -> Result<()> {
     let site = start(kind)?;
     // The last one: what another handler makes of a callback that the first did not know.
     for location in ["/file/", "/index/", "/pixel/", "/missing/"] {
-        let mut callback = Callback::below(location);
-        callback.message.method = "GET".into();
+        let callback = Callback::below(location).method("GET");
         let reply = site.send(&callback)?;
         ensure!(reply.status == 200, "{location}: {} {}", reply.status, reply.text());
         site.refuses(&callback).with_context(|| format!("after {location}"))?;
     }
     // The same handler behind a status that an error page sets: what it answered itself is unknown.
-    let mut callback = Callback::below("/pixel-for-404/");
-    callback.message.method = "GET".into();
+    let callback = Callback::below("/pixel-for-404/").method("GET");
     for _ in 0..2 {
         let reply = site.send(&callback)?;
         ensure!(reply.status == 201, "{} {}", reply.status, reply.text());
@@ -182,10 +178,9 @@ fn cached(kind: ProxyKind) -> Result<()> {
 /// `X-Accel-Redirect`: what the application answered counts, whatever nginx makes of it.
 fn accelerated(kind: ProxyKind) -> Result<()> {
     let site = start(kind)?;
-    let redirect = |status: u16, to: &str| {
-        let mut answer = Answer::status(status);
-        answer.headers.push(("X-Accel-Redirect".into(), to.into()));
-        answer
+    let redirect = |status: u16, to: &str| Answer {
+        headers: vec![("X-Accel-Redirect".into(), to.into())],
+        ..Answer::status(status)
     };
     for (to, status) in [("/nginx.conf", 200), ("/accel", 404), ("/accel-403", 403)] {
         let taken = Callback::new();

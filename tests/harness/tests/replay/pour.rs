@@ -1,7 +1,7 @@
 //! A sender that costs little: rendered requests, plain threads, blocking sockets.
-use crate::callback::Callback;
 use anyhow::{Context, Result, ensure};
-use secure_callbacks_harness::send::http1;
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::wire::Glance;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Barrier;
@@ -21,7 +21,7 @@ pub(crate) type Request = Vec<u8>;
 pub(crate) fn render(count: usize) -> Vec<(Callback, Request)> {
     let one = || {
         let callback = Callback::new();
-        let request = http1::writes(&callback.message).concat();
+        let request = callback.wire();
         (callback, request)
     };
     let share = count.div_ceil(THREADS);
@@ -111,15 +111,8 @@ impl Line {
             let read = self.stream.read(&mut piece).context("reading the reply")?;
             ensure!(read > 0, "the connection was closed instead of a reply");
             self.buffer.extend_from_slice(&piece[..read]);
-            let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") else { continue };
-            let head = std::str::from_utf8(&self.buffer[..end])?;
-            let length = head
-                .lines()
-                .filter_map(|line| line.split_once(": "))
-                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-            let length: usize = length.context("a reply without a length")?.1.parse()?;
-            if self.buffer.len() >= end + 4 + length {
-                return Ok(head.get(9..12).context("a status line")?.parse()?);
+            if let Some(reply) = Glance::at(&self.buffer)? {
+                return Ok(reply.status);
             }
         }
     }

@@ -1,26 +1,26 @@
 //! What counts as the same callback, and where.
-use crate::callback::{Callback, now};
 use crate::site::{OTHER_API_KEY, OTHER_SECRET, Plan, Site, policy};
-use crate::stage::{Stage, Tests};
+use crate::stage::{Machine, Stage, Tests};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send;
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::upstream::Answer;
-use secure_callbacks_support::token::payload_hash;
 use secure_callbacks_support::{Framing, Token};
 use serde_json::json;
 use std::sync::Arc;
 
-pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests) {
+pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
     stage.test("a_replay_is_refused_in_every_framing", tests, every_framing);
     stage.test("another_jti_with_the_same_body_is_another_callback", tests, other_jti);
     stage.test("another_account_with_the_same_jti_is_another_callback", tests, other_account);
     stage.test("another_body_with_the_same_jti_is_the_same_callback", tests, same_jti);
     stage.test("a_forgery_does_not_use_the_token_up", tests, forgery_first);
-    tests.add("replay_off_lets_a_token_through_twice", stage.kind, off);
-    tests.add("two_policies_remember_apart", stage.kind, two_policies);
-    tests.add("report_mode_lets_replays_through_and_names_them", stage.kind, report);
+    tests.shared("replay_off_lets_a_token_through_twice", off);
+    tests.shared("two_policies_remember_apart", two_policies);
+    tests.shared("report_mode_lets_replays_through_and_names_them", report);
 }
 
 /// Whatever carried it first.
@@ -65,10 +65,7 @@ fn other_account(site: &Site) -> Result<()> {
 /// One `jti` is one callback, also if its token is signed anew for another body.
 fn same_jti(site: &Site) -> Result<()> {
     let first = Callback::new();
-    let mut second = Callback::signed("/callbacks/", |token| {
-        token.claim("jti", first.jti()).claim("iat", now() - 5).claim("payload_hash", payload_hash(b"{}"))
-    });
-    second.message.chunks = vec![b"{}".to_vec()];
+    let second = Callback::made("/callbacks/", b"{}", |token| token.claim("jti", first.jti()).claim("iat", now() - 5));
     site.accepts(&first, 1)?;
     site.refuses(&second)
 }
@@ -77,14 +74,13 @@ fn same_jti(site: &Site) -> Result<()> {
 /// guessing it.
 fn forgery_first(site: &Site) -> Result<()> {
     let callback = Callback::new();
-    let mut body = callback.clone();
-    body.message.chunks = vec![b"{\"forged\":true}".to_vec()];
+    let body = callback.clone().with_other_body(b"{\"forged\":true}");
     let signature = Callback::signed("/callbacks/", |token| {
         token.claim("jti", callback.jti()).secret("a-secret-that-is-none-of-theirs")
     });
     for (forged, due) in [(body, "payload_hash_mismatch"), (signature, "signature_invalid")] {
         let reply = site.send(&forged)?;
-        ensure!(reply.code().as_deref() == Some(due), "{} {}", reply.status, reply.text());
+        reply.is(401, due)?;
     }
     site.accepts(&callback, 1)
 }
@@ -107,12 +103,12 @@ fn two_policies(kind: ProxyKind) -> Result<()> {
     let site = Site::start(kind, Plan { policies: vec![small(), small()], ..Plan::of(json!({})) })?;
     let callback = Callback::new();
     for times in 1..=2 {
-        let reply = wait(send::send(site.ports(times - 1), &callback.message))?;
+        let reply = wait(send::send(site.ports[times - 1], &callback.message))?;
         site.accepted(&callback, &reply, times)?;
     }
     for index in 0..2 {
-        let reply = wait(send::send(site.ports(index), &callback.message))?;
-        ensure!(reply.code().as_deref() == Some("replayed"), "{} {}", reply.status, reply.text());
+        let reply = wait(send::send(site.ports[index], &callback.message))?;
+        reply.is(401, "replayed")?;
         site.entries_become(index, 1)?;
     }
     Ok(())

@@ -1,16 +1,19 @@
 //! A proxy under one or more policies, the application behind it, and what the tests ask of them.
-use crate::callback::Callback;
 use crate::config::{NAMES, discover, discovered_in, envoy_settings, nginx_config};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::until;
 use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy};
+use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Message, Reply};
+use secure_callbacks_harness::send::{self, http1};
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_harness::upstream::Upstream;
-use secure_callbacks_support::Framing;
+use secure_callbacks_support::merged;
 use secure_callbacks_support::token::{API_KEY, SECRET};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
 /// A second account, with a secret of its own.
@@ -20,17 +23,14 @@ pub(crate) const OTHER_SECRET: &str = "the-first-signature-secret-of-b2c3d4e";
 
 /// The policy of most tests, with `more` of its fields.
 pub(crate) fn policy(more: Value) -> Value {
-    let mut policy = json!({
+    let policy = json!({
         "accounts": [
             { "api_key": API_KEY, "secrets": [format!("text:{SECRET}")] },
             { "api_key": OTHER_API_KEY, "secrets": [format!("text:{OTHER_SECRET}")] },
         ],
         "expose_reason": true,
     });
-    if let (Some(policy), Value::Object(more)) = (policy.as_object_mut(), more) {
-        policy.extend(more);
-    }
-    policy
+    merged(policy, &more)
 }
 
 /// What a site is made of.
@@ -56,10 +56,16 @@ impl Plan {
 /// anything else within 90.
 pub(crate) struct Site {
     pub(crate) kind: ProxyKind,
-    pub(crate) proxy: Proxy,
-    pub(crate) upstream: Upstream,
-    ports: Vec<Ports>,
+    running: Running,
     nginx: [&'static str; 2],
+}
+
+impl Deref for Site {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
 }
 
 /// How long a configuration may take to be in force.
@@ -69,17 +75,14 @@ impl Site {
     /// Starts it.
     pub(crate) fn start(kind: ProxyKind, plan: Plan) -> Result<Self> {
         tools::find(kind)?;
-        wait(async {
-            let upstream = Upstream::start().await?;
-            let application = plan.absent.unwrap_or(upstream.address());
-            let mut ports = Vec::new();
-            for _ in &plan.policies {
-                ports.push(Ports::new(kind)?);
-            }
-            let directory = Directory::new("replay")?;
-            let proxy = if kind.is_nginx() {
-                let config = nginx_config(kind, &plan.policies, &ports, application, [plan.nginx_http, plan.nginx])?;
-                Proxy::nginx(kind, directory, &config, &Vec::new()).await?
+        let ports = plan.policies.iter().map(|_| Ports::new(kind)).collect::<Result<Vec<_>>>()?;
+        let directory = Directory::new("replay")?;
+        let nginx = [plan.nginx_http, plan.nginx];
+        let running = Running::start(async |application| {
+            let application = plan.absent.unwrap_or(application);
+            if kind.is_nginx() {
+                let config = nginx_config(kind, &plan.policies, &ports, application, nginx)?;
+                Proxy::nginx(kind, directory, &config, &Vec::new()).await
             } else {
                 std::fs::create_dir(discovered_in(&directory))?;
                 let mut listeners = Vec::new();
@@ -90,40 +93,23 @@ impl Site {
                     listener.settings = envoy_settings(index);
                     listeners.push(listener);
                 }
-                Proxy::envoy(directory, &listeners, &Vec::new()).await?
-            };
-            Ok(Self { kind, proxy, upstream, ports, nginx: [plan.nginx_http, plan.nginx] })
-        })
-    }
-
-    /// Where a policy is in force.
-    pub(crate) fn ports(&self, policy: usize) -> Ports {
-        self.ports[policy]
+                Proxy::envoy(directory, &listeners, &Vec::new()).await
+            }
+        })?;
+        Ok(Self { kind, running: running.at(ports), nginx })
     }
 
     /// The same sender, another application.
     pub(crate) fn with_upstream(self, upstream: Upstream) -> Self {
-        Self { upstream, ..self }
+        Self { running: Running { upstream, ..self.running }, ..self }
     }
 
-    /// Sends to the first policy.
-    pub(crate) fn send(&self, callback: &Callback) -> Result<Reply> {
-        wait(send::send(self.ports[0], &callback.message))
-    }
-
-    /// The first policy accepts it, and the application has it then `times` in all.
-    pub(crate) fn accepts(&self, callback: &Callback, times: usize) -> Result<()> {
-        self.accepted(callback, &self.send(callback)?, times)
-    }
-
-    /// The application's own 200, after `times` deliveries in all, the last of them with the filter's word for it.
-    pub(crate) fn accepted(&self, callback: &Callback, reply: &Reply, times: usize) -> Result<()> {
-        ensure!(reply.status == 200, "not accepted: {} {}", reply.status, reply.text());
-        let requests = self.upstream.requests(&callback.id);
-        ensure!(requests.len() == times, "{} deliveries instead of {times}", requests.len());
-        let verdict = requests.last().and_then(|request| request.headers.text("x-callback-verified"));
-        ensure!(verdict.as_deref() == Some("accepted"), "X-Callback-Verified: {verdict:?}");
-        Ok(())
+    /// Sends to the first policy, up to the application, whose answer is to be read from the connection.
+    pub(crate) fn begin(&self, callback: &Callback) -> Result<http1::Connection> {
+        let mut connection = wait(http1::Connection::open(self.ports[0].http1))?;
+        wait(connection.write(&callback.wire()))?;
+        self.arrives(callback, 1)?;
+        Ok(connection)
     }
 
     /// The first policy refuses it as a replay of what was taken, and the application gets nothing of it.
@@ -144,12 +130,7 @@ impl Site {
     fn holds_back(&self, callback: &Callback, status: u16, code: &str, retry_after: Option<&str>) -> Result<()> {
         let before = self.upstream.deliveries(&callback.id);
         let reply = self.send(callback)?;
-        ensure!(
-            reply.status == status && reply.code().as_deref() == Some(code),
-            "not {status} {code}: {} {}",
-            reply.status,
-            reply.text()
-        );
+        reply.is(status, code)?;
         let told = reply.headers.text("retry-after");
         ensure!(told.as_deref() == retry_after, "Retry-After: {told:?} instead of {retry_after:?}");
         ensure!(self.upstream.deliveries(&callback.id) == before, "refused, but delivered");
@@ -173,7 +154,7 @@ impl Site {
             None => (self.ports[0].http1, "/metrics"),
         };
         let label = format!("policy=\"{}\"", NAMES[policy]);
-        let metrics = get(address, path)?;
+        let metrics = wait(send::get(address, path))?;
         let lines = metrics.lines().filter(|line| line.starts_with("secure_callbacks_replay_entries{"));
         let value = lines.filter(|line| line.contains(&label)).find_map(|line| line.rsplit_once(' '));
         value.map(|(_, value)| value.parse().with_context(|| format!("the gauge {value:?}"))).transpose()
@@ -183,14 +164,11 @@ impl Site {
     pub(crate) fn entries_become(&self, policy: usize, due: u64) -> Result<()> {
         let mut found = None;
         // Envoy counts a large table a part a second, so that the whole is up to twice a pass behind.
-        for _ in 0..450 {
+        let came = until(Duration::from_secs(45), || {
             found = self.entries(policy)?;
-            if found == Some(due) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        bail!("secure_callbacks_replay_entries is {found:?} instead of {due}")
+            Ok((found == Some(due)).then_some(()))
+        })?;
+        came.with_context(|| format!("secure_callbacks_replay_entries is {found:?} instead of {due}"))
     }
 
     /// Puts other policies in force, or the same again, while the proxy runs: a reload, or an update by discovery.
@@ -224,7 +202,7 @@ impl Site {
         for (index, policy) in policies.iter().enumerate() {
             let count = |what: &str| -> Result<u64> {
                 let name = format!("extension_config_discovery.http_filter.{}.{what}", NAMES[index]);
-                let stats = get(admin, &format!("/stats?filter={name}"))?;
+                let stats = wait(send::get(admin, &format!("/stats?filter={name}")))?;
                 Ok(stats.trim().rsplit_once(": ").map_or(Ok(0), |(_, value)| value.parse())?)
             };
             let (taken, refused) = (count("config_reload")?, count("config_fail")?);
@@ -251,27 +229,7 @@ impl Site {
     }
 
     fn until(&self, outcome: impl Fn() -> Result<Option<bool>>) -> Result<bool> {
-        let start = std::time::Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(outcome) = outcome()? {
-                return Ok(outcome);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("no new configuration after {PATIENCE:?}: {}", self.log_end())
+        until(PATIENCE, outcome)?
+            .with_context(|| format!("no new configuration after {PATIENCE:?}: {}", self.log_end()))
     }
-
-    /// The last lines of the proxy's log.
-    pub(crate) fn log_end(&self) -> String {
-        secure_callbacks_harness::proxy::tail(&self.proxy.log())
-    }
-}
-
-/// The body of the answer to a GET.
-fn get(address: SocketAddr, path: &str) -> Result<String> {
-    let mut ask = Message::post(path, b"", None).framed(Framing::None);
-    ask.method = "GET".into();
-    let reply = wait(send::send_to(address, &ask))?;
-    ensure!(reply.status == 200, "{path}: {} {}", reply.status, reply.text());
-    Ok(reply.text())
 }

@@ -1,8 +1,8 @@
 //! The table of certificates.
-use crate::people::{
+use crate::rows::{Due, On, Row};
+use secure_callbacks_harness::people::{
     ESCAPED_SUBJECT, EXTENDED_SUBJECT, EXTENDED_SUBJECT_IN_ENVOY, JOINED_SUBJECT, SENDER_SUBJECT, Who,
 };
-use crate::rows::{Due, On, Row};
 use secure_callbacks_support::Framing;
 
 const MISSING: &str = "client_certificate_missing";

@@ -1,15 +1,16 @@
 //! What the certificate check costs: CPU time of the proxy for each callback on a kept-alive TLS connection, under
 //! policies that ask for a certificate and under one that does not.
 use crate::doors;
-use crate::people::Who;
-use crate::rows::Callback;
 use crate::site::{Site, client};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::people::Who;
+use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::http1;
 use secure_callbacks_harness::send::tls::Version;
 use secure_callbacks_harness::tools::ProxyKind;
 use serde_json::json;
-use std::path::Path;
+use std::time::Duration;
 
 /// Connections side by side, so that a worker has something to do while the client works.
 const CONNECTIONS: usize = 8;
@@ -24,19 +25,19 @@ const ROUNDS: usize = 40;
 const DOORS: [&str; 5] = ["no-demand", "name", "subject", "fingerprint", "three-kinds"];
 
 /// Measures and prints.
-pub(crate) async fn measure(kind: ProxyKind) -> Result<()> {
+pub(crate) fn measure(kind: ProxyKind) -> Result<()> {
     let mut doors = doors::all();
     doors.retain(|door| DOORS.contains(&door.name));
     for door in &mut doors {
         // What the replay table costs, also when nothing comes, is not to be counted here.
         door.policy["replay"] = json!(false);
     }
-    let site = Site::start(kind, doors).await?;
+    let site = Site::start(kind, doors)?;
     let mut rounds = DOORS.map(|_| Vec::new());
     // The first round warms up.
     for round in 0..=ROUNDS {
         for (door, rounds) in DOORS.iter().zip(&mut rounds) {
-            let time = one_round(&site, door).await?;
+            let time = wait(one_round(&site, door))?;
             if round > 0 {
                 rounds.push(time);
             }
@@ -56,7 +57,7 @@ async fn one_round(site: &Site, door: &str) -> Result<f64> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         let session = dialer.open(site.address(door)?, b"http/1.1").await?;
-        let wires: Vec<_> = (0..CALLBACKS).map(|_| http1::writes(&Callback::new().message).concat()).collect();
+        let wires: Vec<_> = (0..CALLBACKS).map(|_| Callback::new().wire()).collect();
         connections.push((http1::Connection::over(session.stream), wires));
     }
     let before = used(site)?;
@@ -69,24 +70,12 @@ async fn one_round(site: &Site, door: &str) -> Result<f64> {
             ensure!(reply.status == 200, "{} {}", reply.status, reply.text());
         }
     }
-    Ok((used(site)? - before) as f64 / 1e3 / (CONNECTIONS * CALLBACKS) as f64)
+    Ok((used(site)? - before).as_secs_f64() * 1e6 / (CONNECTIONS * CALLBACKS) as f64)
 }
 
-/// Nanoseconds that all workers have run: the kernel's clock for whole processes ticks in 10 ms.
-fn used(site: &Site) -> Result<u64> {
-    let mut sum = 0;
-    for worker in site.proxy.workers() {
-        for thread in Path::new("/proc").join(worker.to_string()).join("task").read_dir()? {
-            let thread = thread?.path();
-            // Envoy's other threads do nothing for a callback.
-            if !site.proxy.kind.is_nginx() && !std::fs::read_to_string(thread.join("comm"))?.starts_with("wrk:") {
-                continue;
-            }
-            let text = std::fs::read_to_string(thread.join("schedstat"))?;
-            sum += text.split_whitespace().next().context("schedstat")?.parse::<u64>()?;
-        }
-    }
-    Ok(sum)
+/// What all workers have run: the kernel's clock for whole processes ticks in 10 ms.
+fn used(site: &Site) -> Result<Duration> {
+    Ok(site.proxy.worker_cpu()?.iter().sum())
 }
 
 /// The middle of the lower half: whoever else uses the machine only ever adds.

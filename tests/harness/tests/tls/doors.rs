@@ -1,5 +1,5 @@
 //! The doors: one listener for each policy and each way a proxy can be told to ask for certificates.
-use crate::people::{
+use secure_callbacks_harness::people::{
     ESCAPED_SUBJECT, ESCAPED_SUBJECT_OTHERWISE, EXTENDED_SUBJECT, EXTENDED_SUBJECT_IN_ENVOY, People, SENDER,
     SENDER_SUBJECT, Who,
 };
@@ -79,15 +79,8 @@ pub(crate) struct Door {
 impl Door {
     /// TLS with an optional certificate, under the plain policy with `fields` on top.
     fn tls(name: &'static str, fields: Value) -> Self {
-        let secret = format!("text:{}", secure_callbacks_support::token::SECRET);
-        let mut policy = json!({
-            "name": name,
-            "accounts": [{ "api_key": "a1b2c3d", "secrets": [secret] }],
-            "expose_reason": true,
-        });
-        if let (Some(policy), Some(fields)) = (policy.as_object_mut(), fields.as_object()) {
-            policy.extend(fields.clone());
-        }
+        let policy = secure_callbacks_support::policy(json!({ "name": name, "expose_reason": true }));
+        let policy = secure_callbacks_support::merged(policy, &fields);
         let (asks, trust, place) = (Asks::Optional, Trust::Chain, Place::V4);
         Self { name, policy, asks, trust, place, nginx: "", envoy: json!({}) }
     }

@@ -1,14 +1,14 @@
 //! A row: who comes to which door with what, and what has to come of it.
-use crate::people::{SENDER_SUBJECT, Who};
 use crate::site::{Site, client};
 use anyhow::{Context, Result, bail, ensure};
-use secure_callbacks_harness::ids;
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::people::{SENDER_SUBJECT, Who};
 use secure_callbacks_harness::send::tls::Version;
-use secure_callbacks_harness::send::{self, Message, Reply, http1};
+use secure_callbacks_harness::send::{self, Reply, http1};
 use secure_callbacks_harness::tools::ProxyKind;
-use secure_callbacks_support::{Framing, Sample, Token, sample};
+use secure_callbacks_support::Framing;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,61 +102,41 @@ impl Row {
 
     /// Sends it, and looks at what came of it.
     pub(crate) async fn run(&self, site: &Site, version: Version) -> Result<()> {
-        let callback = Callback::new();
-        let mut message = callback.message.clone().framed(self.framing);
+        let mut callback = Callback::new().framed(self.framing);
         if !self.token {
-            message.headers.retain(|(name, _)| name != b"Authorization");
+            callback = callback.without_token();
         }
         for (name, value) in &self.headers {
-            message = message.header(name, value);
+            callback = callback.header(name, value);
         }
         let address = site.address(self.door)?;
         let from = self.from.map(IpAddr::from);
         let reply = if site.is_plaintext(self.door) {
             let connection = http1::Connection::over(send::connect(from, address).await?);
-            http1::exchange_over(connection, http1::writes(&message), Duration::ZERO).await
+            http1::exchange_over(connection, http1::writes(&callback.message), Duration::ZERO).await
         } else {
             let mut client = client(self.who, version)?;
             if let Some(from) = from {
                 client = client.from(from);
             }
-            client.send(address, &message).await
+            client.send(address, &callback.message).await
         };
-        check(site, &callback, reply, self.due).await
-    }
-}
-
-/// One genuine callback with an id of its own.
-pub(crate) struct Callback {
-    pub(crate) id: String,
-    pub(crate) message: Message,
-}
-
-impl Callback {
-    pub(crate) fn new() -> Self {
-        let id = ids::unique();
-        let body = sample(Sample::Archive);
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let token = Token::valid(body, i64::try_from(since.as_secs()).unwrap_or(i64::MAX)).sign();
-        let message = Message::post(&format!("/callbacks/{id}"), body, Some(&token));
-        Self { id, message }
+        check(site, &callback, reply, self.due)
     }
 }
 
 /// Whether the reply, and what reached the application, are as they should be.
-pub(crate) async fn check(site: &Site, callback: &Callback, reply: Result<Reply>, due: Due) -> Result<()> {
+pub(crate) fn check(site: &Site, callback: &Callback, reply: Result<Reply>, due: Due) -> Result<()> {
     let (code, subject) = match due {
         Due::Accepted(subject) => ("accepted", subject),
         Due::Reported(code, subject) => (code, subject),
         Due::Refused(code) => {
-            let reply = reply?;
-            ensure!(reply.status == 401 && reply.code().as_deref() == Some(code), "{} {}", reply.status, reply.text());
-            return untouched(site, callback).await;
+            return site.refused(callback, &reply?, code);
         }
         Due::BadRequest => {
             let reply = reply?;
             ensure!(reply.status == 400, "{} {}", reply.status, reply.text());
-            return untouched(site, callback).await;
+            return site.untouched(callback);
         }
         Due::EndedByTls => {
             match reply {
@@ -170,14 +150,12 @@ pub(crate) async fn check(site: &Site, callback: &Callback, reply: Result<Reply>
                 Err(error) if site.proxy.kind.is_nginx() => return Err(error.context("no reply")),
                 Err(_) => {}
             }
-            return untouched(site, callback).await;
+            return site.untouched(callback);
         }
     };
     let reply = reply?;
-    ensure!(reply.status == 200, "{} {}", reply.status, reply.text());
-    let requests = site.upstream.requests(&callback.id);
-    let [request] = requests.as_slice() else { bail!("{} deliveries", requests.len()) };
-    ensure!(request.body == callback.message.body(), "the body was changed");
+    site.arrived(callback, &reply, 1)?;
+    let request = &site.upstream.requests(&callback.id)[0];
     let verdict = request.headers.text("x-callback-verified");
     ensure!(verdict.as_deref() == Some(code), "X-Callback-Verified: {verdict:?}");
     // In every spelling that an application may take for the field.
@@ -188,14 +166,6 @@ pub(crate) async fn check(site: &Site, callback: &Callback, reply: Result<Reply>
         .filter(|(name, value)| name.replace('_', "-") == "x-ssl-client-subject-dn" && !value.is_empty());
     let subjects: Vec<_> = named.map(|(_, value)| String::from_utf8_lossy(value)).collect();
     ensure!(subjects.iter().map(|value| &**value).eq(subject), "X-SSL-Client-Subject-DN: {subjects:?}");
-    Ok(())
-}
-
-/// Nothing of it reached the application, nor does within a moment.
-async fn untouched(site: &Site, callback: &Callback) -> Result<()> {
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let arrived = site.upstream.requests(&callback.id);
-    ensure!(!site.upstream.saw(&callback.id), "it reached the application: {arrived:?}");
     Ok(())
 }
 

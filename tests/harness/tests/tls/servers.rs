@@ -1,15 +1,16 @@
 //! Virtual servers of Nginx's on one port. Which one a connection is made for is said in the handshake (SNI), or is the
 //! default; which one a request is for, in its head. What the one's authority signed is nothing to the other's policy.
-use crate::people::{People, SENDER, SENDER_SUBJECT, Who};
-use crate::rows::{Callback, Due, check};
+use crate::rows::{Due, check};
 use crate::site::{Site, client};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::certificates::{Authority, Leaf};
+use secure_callbacks_harness::people::{People, SENDER, SENDER_SUBJECT, Who};
 use secure_callbacks_harness::proxy::{Directory, Proxy, free_port, nginx};
+use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::send::http1;
 use secure_callbacks_harness::send::tls::{Client, Version};
 use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::Upstream;
 use secure_callbacks_support::token::SECRET;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -147,7 +148,7 @@ async fn one_connection(kind: ProxyKind, version: Version) -> Result<()> {
         let callback = Callback::new();
         connection.write(&to(server, &callback).concat()).await?;
         let reply = connection.reply().await;
-        check(&site, &callback, reply, due).await.with_context(|| server.to_owned())?;
+        check(&site, &callback, reply, due).with_context(|| server.to_owned())?;
     }
     Ok(())
 }
@@ -165,7 +166,7 @@ async fn resumed(kind: ProxyKind, version: Version) -> Result<()> {
         let callback = Callback::new();
         let connection = http1::Connection::over(session.stream);
         let reply = http1::exchange_over(connection, to(SECOND, &callback), Duration::ZERO).await;
-        check(&site, &callback, reply, due).await?;
+        check(&site, &callback, reply, due)?;
     }
     let site = start(kind, [RIGHT, OTHER]).await?;
     let silent = sender(version, None)?;
@@ -207,10 +208,9 @@ async fn over_one(client: &Client, site: &Site, writes: &[Vec<u8>]) -> Result<se
 }
 
 async fn exchange(site: &Site, client: &Client, server: &str, path: &str, due: Due) -> Result<()> {
-    let mut callback = Callback::new();
-    callback.message.path = callback.message.path.replace("/callbacks/", path);
+    let callback = Callback::below(path);
     let reply = over_one(client, site, &to(server, &callback)).await;
-    check(site, &callback, reply, due).await
+    check(site, &callback, reply, due)
 }
 
 async fn start(kind: ProxyKind, servers: [&str; 2]) -> Result<Site> {
@@ -219,22 +219,19 @@ async fn start(kind: ProxyKind, servers: [&str; 2]) -> Result<Site> {
     let directory = Directory::new("servers")?;
     let names = [FIRST, SECOND, UNKNOWN];
     let server = people.root.issue(&Leaf::named(FIRST).dns_names(&names));
-    directory.write("server.pem", server.pem())?;
-    directory.write("server.key", server.key_pem())?;
+    server.write(directory.path(), "server")?;
     directory.write("root.pem", people.root.pem())?;
     directory.write("root.crl", people.root.revoking_nothing())?;
     directory.write("other.pem", OTHER_ROOT.get_or_init(|| Authority::root("Other Root")).pem())?;
-    let upstream = Upstream::start().await?;
     let address = free_port()?;
     let account = format!("account a1b2c3d secret=text:{SECRET}; expose_reason on;");
     let asked = format!("{account} client_certificate dns_name={SENDER};");
-    let mut http = nginx::upstream(upstream.address())
-        + &format!(
-            "ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:1m; ssl_session_tickets on;
-             secure_callbacks_policy named {{ {asked} }}
-             secure_callbacks_policy plain {{ {account} }}
-             secure_callbacks_policy report {{ {asked} mode report; }}\n"
-        );
+    let mut http = format!(
+        "ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:1m; ssl_session_tickets on;
+         secure_callbacks_policy named {{ {asked} }}
+         secure_callbacks_policy plain {{ {account} }}
+         secure_callbacks_policy report {{ {asked} mode report; }}\n"
+    );
     for (name, lines) in [FIRST, SECOND].into_iter().zip(servers) {
         let listen = nginx::listen_tls(kind, address);
         http.push_str(&format!(
@@ -245,7 +242,10 @@ async fn start(kind: ProxyKind, servers: [&str; 2]) -> Result<Site> {
             }}\n"
         ));
     }
-    let config = nginx::config(Some(&tools::find(kind)?.filter), &[], &http);
-    let proxy = Proxy::nginx(kind, directory, &config, &Vec::new()).await?;
-    Ok(Site::of(proxy, upstream, DOOR, address))
+    let module = tools::find(kind)?.filter;
+    let running = Running::launch(async |application| {
+        let config = nginx::config(Some(&module), &[], &(nginx::upstream(application) + &http));
+        Proxy::nginx(kind, directory, &config, &Vec::new()).await
+    });
+    Ok(Site::of(running.await?, DOOR, address))
 }

@@ -1,8 +1,9 @@
 //! Connections: resumed sessions, and several callbacks on one.
-use crate::people::{SENDER_SUBJECT, Who};
-use crate::rows::{Callback, Due, check, logged};
+use crate::rows::{Due, check, logged};
 use crate::site::{Site, client};
 use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::people::{SENDER_SUBJECT, Who};
 use secure_callbacks_harness::send::tls::Version;
 use secure_callbacks_harness::send::{http1, http2};
 use secure_callbacks_harness::tools::ProxyKind;
@@ -40,7 +41,7 @@ async fn resumed(site: &Site, version: Version, door: &str, who: Who, due: Due) 
         let callback = Callback::new();
         let (reply, resumed) = client.exchange(site.address(door)?, &callback.message).await?;
         ensure!(resumed == expected, "connection {nth}: resumed: {resumed}");
-        check(site, &callback, Ok(reply), due).await.with_context(|| format!("connection {nth}"))?;
+        check(site, &callback, Ok(reply), due).with_context(|| format!("connection {nth}"))?;
     }
     Ok(())
 }
@@ -50,9 +51,9 @@ async fn kept_alive(site: &Site, version: Version) -> Result<()> {
     let mut connection = http1::Connection::over(session.stream);
     for _ in 0..5 {
         let callback = Callback::new();
-        connection.write(&http1::writes(&callback.message).concat()).await?;
+        connection.write(&callback.wire()).await?;
         let reply = connection.reply().await;
-        check(site, &callback, reply, Due::Accepted(Some(SENDER_SUBJECT))).await?;
+        check(site, &callback, reply, Due::Accepted(Some(SENDER_SUBJECT)))?;
         let result = logged(site, &callback).await?;
         ensure!(result == "accepted", "the access log says {result:?}");
     }
@@ -65,8 +66,7 @@ async fn shared(site: &Site, version: Version) -> Result<()> {
     let mut streams = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let connection = connection.clone();
-        let mut callback = Callback::new();
-        callback.message = callback.message.framed(secure_callbacks_support::Framing::H2);
+        let callback = Callback::new().framed(secure_callbacks_support::Framing::H2);
         streams.spawn(async move {
             let reply = connection.send(&callback.message).await;
             (callback, reply)
@@ -74,7 +74,7 @@ async fn shared(site: &Site, version: Version) -> Result<()> {
     }
     while let Some(stream) = streams.join_next().await {
         let (callback, reply) = stream?;
-        check(site, &callback, reply, Due::Accepted(Some(SENDER_SUBJECT))).await?;
+        check(site, &callback, reply, Due::Accepted(Some(SENDER_SUBJECT)))?;
     }
     Ok(())
 }

@@ -1,83 +1,81 @@
 //! One proxy with all the doors, and the application behind it.
 use crate::doors::{self, Asks, Door, Trust};
-use crate::people::{People, Who};
 use anyhow::{Context, Result};
+use secure_callbacks_harness::lazy::Lazy;
+use secure_callbacks_harness::people::{People, Who};
 use secure_callbacks_harness::proxy::{Directory, Proxy, envoy, free_port, nginx};
-use secure_callbacks_harness::runtime::wait;
+use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::send::tls::{Client, Version};
 use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::Upstream;
 use secure_callbacks_support::nginx_block;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::ops::Deref;
 
-/// One kind of proxy, started at its first use.
-pub(crate) struct Stage {
-    pub(crate) kind: ProxyKind,
-    site: OnceLock<Result<Site, String>>,
-}
+/// A running proxy, which starts at its first use.
+#[derive(Default)]
+pub(crate) struct Stage(Lazy<Site>);
 
 impl Stage {
-    pub(crate) fn new(kind: ProxyKind) -> Arc<Self> {
-        Arc::new(Self { kind, site: OnceLock::new() })
-    }
-
-    /// The running proxy.
-    pub(crate) fn site(&self) -> Result<&Site> {
-        let site =
-            self.site.get_or_init(|| wait(Site::start(self.kind, doors::all())).map_err(|error| format!("{error:#}")));
-        site.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+    pub(crate) fn site(&self, kind: ProxyKind) -> Result<&Site> {
+        self.0.get(|| Site::start(kind, doors::all()))
     }
 }
 
 /// A running proxy.
 pub(crate) struct Site {
-    pub(crate) proxy: Proxy,
-    pub(crate) upstream: Upstream,
+    running: Running,
     addresses: BTreeMap<&'static str, (SocketAddr, Asks)>,
+}
+
+impl Deref for Site {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
 }
 
 impl Site {
     /// Starts one with these doors.
-    pub(crate) async fn start(kind: ProxyKind, doors: Vec<Door>) -> Result<Self> {
+    pub(crate) fn start(kind: ProxyKind, doors: Vec<Door>) -> Result<Self> {
         let filter = tools::find(kind)?.filter;
-        let upstream = Upstream::start().await?;
         let directory = Directory::new(kind.name())?;
         let people = People::get();
-        directory.write("server.pem", people.server.pem())?;
-        directory.write("server.key", people.server.key_pem())?;
+        people.server.write(directory.path(), "server")?;
         directory.write("root.pem", people.root.pem())?;
         directory.write("chain.pem", people.intermediate.pem() + &people.root.pem())?;
-        let (mut addresses, mut listeners, mut http) =
-            (BTreeMap::new(), Vec::new(), nginx::upstream(upstream.address()));
-        for door in doors {
-            let port = free_port()?.port();
-            addresses.insert(door.name, (door.place.reached(port), door.asks));
-            let listens = door.place.listens(port);
-            if kind.is_nginx() {
-                http.push_str(&nginx_server(kind, &door, listens));
-            } else {
-                let filter = envoy::filter(&door.policy, envoy::Form::Struct, &[]);
-                let mut listener = envoy::Listener::new(listens, upstream.address(), filter);
-                listener.settings = door.envoy.clone();
-                listener.transport = envoy_tls(&door, &directory);
-                listeners.push(listener);
+        let mut addresses = BTreeMap::new();
+        let running = Running::start(async |application| {
+            let (mut listeners, mut http) = (Vec::new(), nginx::upstream(application));
+            for door in doors {
+                let port = free_port()?.port();
+                addresses.insert(door.name, (door.place.reached(port), door.asks));
+                let listens = door.place.listens(port);
+                if kind.is_nginx() {
+                    http.push_str(&nginx_server(kind, &door, listens));
+                } else {
+                    let filter = envoy::filter(&door.policy, envoy::Form::Struct, &[]);
+                    let mut listener = envoy::Listener::new(listens, application, filter);
+                    listener.settings = door.envoy.clone();
+                    listener.transport = envoy_tls(&door, &directory);
+                    listeners.push(listener);
+                }
             }
-        }
-        let proxy = if kind.is_nginx() {
-            Proxy::nginx(kind, directory, &nginx::config(Some(&filter), &[], &http), &Vec::new()).await?
-        } else {
-            Proxy::envoy(directory, &listeners, &Vec::new()).await?
-        };
-        Ok(Self { proxy, upstream, addresses })
+            if kind.is_nginx() {
+                Proxy::nginx(kind, directory, &nginx::config(Some(&filter), &[], &http), &Vec::new()).await
+            } else {
+                Proxy::envoy(directory, &listeners, &Vec::new()).await
+            }
+        })?;
+        Ok(Self { running, addresses })
     }
 
     /// One that was started otherwise, with one door.
-    pub(crate) fn of(proxy: Proxy, upstream: Upstream, door: &'static str, address: SocketAddr) -> Self {
-        Self { proxy, upstream, addresses: BTreeMap::from([(door, (address, Asks::Optional))]) }
+    pub(crate) fn of(running: Running, door: &'static str, address: SocketAddr) -> Self {
+        Self { running, addresses: BTreeMap::from([(door, (address, Asks::Optional))]) }
     }
 
     /// Where the door is.
@@ -93,8 +91,7 @@ impl Site {
 
 /// A client of the doors that shows the certificate of `who`.
 pub(crate) fn client(who: Who, version: Version) -> Result<Client> {
-    let people = People::get();
-    Client::new(&people.root, people.identity(who), version)
+    People::get().client(who, version)
 }
 
 fn nginx_server(kind: ProxyKind, door: &Door, address: SocketAddr) -> String {

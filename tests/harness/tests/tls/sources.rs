@@ -1,6 +1,6 @@
 //! The table of source addresses; all plaintext, for the address has nothing to do with TLS.
-use crate::people::Who;
 use crate::rows::{Due, On, Row};
+use secure_callbacks_harness::people::Who;
 
 const FORWARDED: &str = "X-Forwarded-For";
 /// An address of Vonage's.

@@ -1,14 +1,15 @@
 //! What can be said only when all rows are through.
-use crate::{Running, Stage, failed};
+use crate::Stage;
 use anyhow::{Result, ensure};
-use libtest_mimic::Trial;
+use secure_callbacks_harness::running::Running;
+use secure_callbacks_harness::suite::Tests;
 use std::sync::Arc;
 
 impl Stage {
     /// The checks of the whole run; none where there was no proxy.
-    pub(crate) fn closing_trials(self: &Arc<Self>) -> Vec<Trial> {
-        if self.missing.is_some() || self.running.get().is_none() {
-            return Vec::new();
+    pub(crate) fn close(self: &Arc<Self>, tests: &mut Tests<'_>) {
+        if !self.running.was_used() {
+            return;
         }
         type Check = fn(&Stage, &Running) -> Result<()>;
         let checks: [(&str, Check); 3] = [
@@ -16,13 +17,10 @@ impl Stage {
             ("no_secret_and_no_token_in_any_log", Self::logs_are_clean),
             ("the_filter_never_failed", Self::no_crash),
         ];
-        let trial = |(name, check): (&str, Check)| {
+        for (name, check) in checks {
             let stage = Arc::clone(self);
-            Trial::test(format!("vectors::{}::end::{name}", self.kind.name()), move || {
-                check(&stage, stage.running()?).map_err(failed)
-            })
-        };
-        checks.map(trial).into()
+            tests.add(format!("end::{name}"), move || check(&stage, stage.running()?));
+        }
     }
 
     fn nothing_else_arrived(&self, running: &Running) -> Result<()> {

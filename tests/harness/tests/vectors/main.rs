@@ -2,69 +2,51 @@
 //!
 //! A row passes when status, code, reply and forwarded request are as the table says, and when of a refused callback
 //! not one byte reached the application. That last thing is asked again of the whole run when all rows are through.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod checks;
 mod closing;
 
 use anyhow::{Context, Result, ensure};
 use checks::{check_forwarded, check_reply};
-use libtest_mimic::{Arguments, Failed, Trial};
+use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::ids;
+use secure_callbacks_harness::lazy::Lazy;
 use secure_callbacks_harness::proxy::{self, Proxy};
+use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, Message, Reply};
-use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_harness::upstream::{Answer, Gate, Upstream};
+use secure_callbacks_harness::suite::{Suite, Tests};
+use secure_callbacks_harness::tools::ProxyKind;
+use secure_callbacks_harness::upstream::{Answer, Gate};
 use secure_callbacks_support::{Case, Expectation, Framing, Host, Rendered, Row, Vectors, load};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Rows at once: they mostly wait.
 const THREADS: usize = 16;
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(THREADS);
+    let mut suite = Suite::new("vectors", THREADS);
     let vectors = Arc::new(load().unwrap_or_else(|error| panic!("{error}")));
     let kinds = ProxyKind::all().into_iter();
     let stages: Vec<_> = kinds.map(|kind| Arc::new(Stage::new(kind, Arc::clone(&vectors)))).collect();
-    let mut trials = Vec::new();
     for index in 0..vectors.rows.len() {
         // One row through all proxies, then the next: so they start side by side.
-        trials.extend(stages.iter().map(|stage| stage.trial(index)));
+        stages.iter().for_each(|stage| stage.add(index, &mut suite.on(stage.kind)));
     }
-    let rows = libtest_mimic::run(&arguments, trials);
-    let ends = stages.iter().flat_map(Stage::closing_trials).collect();
-    let end = libtest_mimic::run(&arguments, ends);
-    // The proxies end here; leaving through `exit` would drop nothing.
-    drop(stages);
-    let failed = rows.has_failed() || end.has_failed();
-    proxy::finish(failed);
-    if failed {
-        std::process::exit(101);
-    }
+    suite.run_and_close(stages, |stages, suite| {
+        stages.iter().for_each(|stage| stage.close(&mut suite.on(stage.kind)));
+    });
 }
 
 /// One proxy and all that went through it.
 struct Stage {
     kind: ProxyKind,
     vectors: Arc<Vectors>,
-    missing: Option<String>,
-    running: OnceLock<Result<Running, String>>,
+    running: Lazy<Running>,
     sent: Mutex<Sent>,
-}
-
-struct Running {
-    proxy: Proxy,
-    upstream: Upstream,
 }
 
 #[derive(Default)]
@@ -78,8 +60,7 @@ struct Sent {
 
 impl Stage {
     fn new(kind: ProxyKind, vectors: Arc<Vectors>) -> Self {
-        let missing = tools::find(kind).err().map(|error| format!("{error:#}"));
-        Self { kind, vectors, missing, running: OnceLock::new(), sent: Mutex::default() }
+        Self { kind, vectors, running: Lazy::default(), sent: Mutex::default() }
     }
 
     fn host(&self) -> Host {
@@ -87,28 +68,17 @@ impl Stage {
     }
 
     fn running(&self) -> Result<&Running> {
-        let started = self.running.get_or_init(|| {
-            wait(async {
-                let upstream = Upstream::start().await?;
-                let proxy = Proxy::with_policies(self.kind, &self.vectors.policies, upstream.address()).await?;
-                Ok(Running { proxy, upstream })
-            })
-            .map_err(|error: anyhow::Error| format!("{error:#}"))
-        });
-        started.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+        let start = async |upstream| Proxy::with_policies(self.kind, &self.vectors.policies, upstream).await;
+        self.running.get(|| Running::start(start))
     }
 
-    fn trial(self: &Arc<Self>, index: usize) -> Trial {
+    fn add(self: &Arc<Self>, index: usize, tests: &mut Tests<'_>) {
         let row = &self.vectors.rows[index];
-        let name = format!("vectors::{}::{}", self.kind.name(), row.name);
-        if let Some(missing) = self.missing.as_ref().filter(|_| tools::skipping_is_allowed()) {
-            return Trial::test(name, || Ok(())).with_kind(missing.clone()).with_ignored_flag(true);
-        }
         match row.expect_for(self.host()) {
-            Err(reason) => Trial::test(name, || Ok(())).with_kind(reason.to_owned()).with_ignored_flag(true),
+            Err(reason) => tests.add_unless(Some(reason), &row.name, || Ok(())),
             Ok(case) => {
                 let stage = Arc::clone(self);
-                Trial::test(name, move || stage.run(&stage.vectors.rows[index], &case).map_err(failed))
+                tests.add(&row.name, move || stage.run(&stage.vectors.rows[index], &case));
             }
         }
     }
@@ -138,7 +108,7 @@ impl Stage {
             }
             Ok(())
         });
-        outcome.with_context(|| format!("{} ({})\n{}", row.name, row.why, running.log_of(&id)))
+        outcome.with_context(|| format!("{} ({})\n{}", row.name, row.why, log_of(running, &id)))
     }
 
     /// Sends, and once more before the upstream has answered: that one's line comes first in the access log.
@@ -182,7 +152,7 @@ impl Stage {
         }
         let expect = rendered.fill(expect);
         let nth = self.due(id, row, expect.forwarded());
-        let reply = running.send(row, rendered).await?;
+        let reply = send(running, row, rendered).await?;
         // Another sending may have gone out since.
         let due = self.due_now(id);
         ensure!(reply.status == expect.status, "status {} instead of {}: {reply:?}", reply.status, expect.status);
@@ -195,7 +165,7 @@ impl Stage {
             let code = reply.code();
             ensure!(code == expect.code, "code {code:?} instead of {:?}: {}", expect.code, reply.text());
         }
-        let logged = running.logged_code(id, sending).await.context("no line in the access log")?;
+        let logged = logged_code(running, id, sending).await?;
         ensure!(
             expect.code.as_deref().unwrap_or("-") == logged,
             "the access log says {logged:?} instead of {:?}",
@@ -213,7 +183,7 @@ impl Stage {
     /// head is answered before that. Either way nothing may be forwarded.
     async fn ended_by_nginx(&self, running: &Running, row: &Row, rendered: &Rendered, id: &str) -> Result<()> {
         self.due(id, row, false);
-        if let Ok(reply) = running.send(row, rendered).await {
+        if let Ok(reply) = send(running, row, rendered).await {
             ensure!(reply.status >= 400, "status {}: {}", reply.status, reply.text());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -243,40 +213,21 @@ impl Stage {
     }
 }
 
-impl Running {
-    async fn send(&self, row: &Row, rendered: &Rendered) -> Result<Reply> {
-        send::send(self.proxy.ports(&row.policy), &Message::from(rendered)).await
-    }
+async fn send(running: &Running, row: &Row, rendered: &Rendered) -> Result<Reply> {
+    send::send(running.proxy.ports(&row.policy), &Message::from(rendered)).await
+}
 
-    /// The code in the access log for the `sending`-th request with `id`.
-    async fn logged_code(&self, id: &str, sending: usize) -> Option<String> {
-        for _ in 0..250 {
-            let log = self.proxy.access_log();
-            // A line is whole only with its end.
-            let line = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(id));
-            if let Some(line) = line.clone().nth(sending - 1) {
-                return line.split(' ').nth(2).map(|code| code.trim().to_owned());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        None
-    }
+/// The code in the access log for the `sending`-th request with `id`.
+async fn logged_code(running: &Running, id: &str, sending: usize) -> Result<String> {
+    let line = running.proxy.nth_access_line(id, sending).await.context("no line in the access log")?;
+    line.split(' ').nth(2).map(str::to_owned).context("no code in the access log")
+}
 
-    fn log_of(&self, id: &str) -> String {
-        let log = self.proxy.log();
-        proxy::tail(&log.lines().filter(|line| line.contains(id)).collect::<Vec<_>>().join("\n"))
-    }
+fn log_of(running: &Running, id: &str) -> String {
+    let log = running.proxy.log();
+    proxy::tail(&log.lines().filter(|line| line.contains(id)).collect::<Vec<_>>().join("\n"))
 }
 
 fn row_exposes(vectors: &Vectors, row: &Row) -> bool {
     vectors.policies[&row.policy].get("expose_reason").and_then(serde_json::Value::as_bool) == Some(true)
-}
-
-fn failed(error: anyhow::Error) -> Failed {
-    format!("{error:#}").into()
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

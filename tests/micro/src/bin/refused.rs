@@ -15,6 +15,6 @@ fn main() {
     let case = &cases[case.parse::<usize>().expect("which")];
     let (site, times) = (case.site(), times.parse::<u32>().expect("how often"));
     for _ in 0..times {
-        assert_eq!(site.head(black_box(&case.callback)).err(), Some(case.rejection));
+        assert_eq!(black_box(&case.callback).start(&site).err(), Some(case.rejection));
     }
 }

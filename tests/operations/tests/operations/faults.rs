@@ -1,7 +1,8 @@
 //! Changes that must change nothing: a configuration with a fault, and a file that Envoy is not told of.
 use crate::runbook;
 use crate::site::{ARCHIVE, ARCHIVE_NEXT, Site};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use secure_callbacks_harness::clock::until;
 use secure_callbacks_harness::tools::ProxyKind;
 use std::time::Duration;
 
@@ -44,11 +45,10 @@ fn shown(site: &Site) -> Result<String> {
 }
 
 fn counts(site: &Site, line: &str) -> Result<()> {
-    for _ in 0..250 {
-        if shown(site)?.contains(line) {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    anyhow::bail!("no {line}: {}", shown(site)?)
+    let mut shows = String::new();
+    let came = until(Duration::from_secs(5), || {
+        shows = shown(site)?;
+        Ok(shows.contains(line).then_some(()))
+    })?;
+    came.with_context(|| format!("no {line}: {shows}"))
 }

@@ -2,13 +2,7 @@
 //! rules and the dashboard. `operations::<proxy>::<test>`.
 //!
 //! The page names fixed ports (18190 to 18194), so its tests run one after the other.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod exposition;
 mod faults;
@@ -24,9 +18,8 @@ mod runbook;
 mod site;
 
 use anyhow::Result;
-use libtest_mimic::{Arguments, Trial};
-use secure_callbacks_harness::proxy;
-use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_harness::suite::Suite;
+use secure_callbacks_harness::tools::ProxyKind;
 
 /// A test on one proxy.
 type Test = fn(ProxyKind) -> Result<()>;
@@ -35,18 +28,11 @@ type Test = fn(ProxyKind) -> Result<()>;
 const PROMTOOL: &str = "promtool_accepts_the_metrics";
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials = vec![
-        trial("operations::page::every_code_has_a_row".into(), runbook::every_code),
-        trial("operations::metrics::the_reader_is_strict".into(), exposition::is_strict),
-        trial("operations::queries::are_checked".into(), queries::are_checked),
-    ];
+    let mut suite = Suite::new("operations", 2);
+    suite.add("metrics::the_reader_is_strict", None, exposition::is_strict);
+    suite.add("queries::are_checked", None, queries::are_checked);
     let promtool = promtool::missing();
-    trials.push(unless(
-        promtool,
-        "operations::promtool::the_alert_rules_fire_when_they_should".into(),
-        promtool::rules,
-    ));
+    suite.add("promtool::the_alert_rules_fire_when_they_should", promtool, promtool::rules);
     let on_proxies: [(&str, Test); 7] = [
         ("the_runbook_works_as_it_is_printed", runbook::whole),
         ("a_mounted_secret_is_rotated_without_a_lost_callback", mounted::rotated),
@@ -57,34 +43,15 @@ fn main() {
         (PROMTOOL, promtool::metrics),
     ];
     for kind in ProxyKind::all() {
-        let missing = tools::find(kind).err().filter(|_| tools::skipping_is_allowed());
-        let missing = missing.map(|error| format!("{error:#}"));
+        let mut tests = suite.on(kind);
         for (name, test) in on_proxies {
-            let reason = missing.as_deref().or(promtool.filter(|_| name == PROMTOOL));
-            trials.push(unless(reason, format!("operations::{}::{name}", kind.name()), move || test(kind)));
+            tests.add_unless(promtool.filter(|_| name == PROMTOOL), name, move || test(kind));
         }
         if !kind.is_nginx() {
-            let name = format!("operations::{}::a_misspelt_route_is_closed", kind.name());
-            trials.push(unless(missing.as_deref(), name, routes::misspelt_route));
-            let name = format!("operations::{}::the_example_starts_as_it_says", kind.name());
-            trials.push(unless(missing.as_deref(), name, first_hour::the_example));
-            let name = format!("operations::{}::the_readme_s_lines_work", kind.name());
-            trials.push(unless(missing.as_deref(), name, first_hour::of_the_readme));
+            tests.add("a_misspelt_route_is_closed", routes::misspelt_route);
+            tests.add("the_example_starts_as_it_says", first_hour::the_example);
+            tests.add("the_readme_s_lines_work", first_hour::of_the_readme);
         }
     }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    proxy::finish(conclusion.has_failed());
-    conclusion.exit();
-}
-
-/// A test that is left out for a reason, if there is one.
-fn unless(reason: Option<&str>, name: String, test: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
-    match reason {
-        Some(reason) => trial(name, || Ok(())).with_kind(reason).with_ignored_flag(true),
-        None => trial(name, test),
-    }
-}
-
-fn trial(name: String, test: impl FnOnce() -> Result<()> + Send + 'static) -> Trial {
-    Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()))
+    suite.run(());
 }

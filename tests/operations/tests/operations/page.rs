@@ -1,5 +1,4 @@
 //! `docs/operations.md`, cut into what the suite runs.
-use anyhow::{Context, Result};
 
 /// The page.
 pub(crate) const PAGE: &str = include_str!("../../../../docs/operations.md");
@@ -44,12 +43,4 @@ pub(crate) fn commands(proxy: &str) -> Vec<Block> {
 /// The files that the page prints, with the names it gives them.
 pub(crate) fn files() -> impl Iterator<Item = Block> {
     blocks().into_iter().filter(|block| block.language != "sh")
-}
-
-/// The rows of the table of codes: the codes that one row is about.
-pub(crate) fn codes() -> Result<Vec<&'static str>> {
-    let table = PAGE.split("| code | usual cause | do |\n").nth(1).context("the table of codes")?;
-    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
-    let firsts = rows.filter_map(|row| row.split('|').nth(1));
-    Ok(firsts.flat_map(|cell| cell.split(',').map(|code| code.trim().trim_matches('`'))).collect())
 }

@@ -2,12 +2,11 @@
 //! sees, and a route that switches on no filter lets nothing pass.
 use crate::page;
 use crate::runbook;
-use crate::site::{ARCHIVE, SESSION, Site, now, upstream};
+use crate::site::{ARCHIVE, SESSION, Site, upstream};
 use anyhow::{Result, ensure};
-use secure_callbacks_harness::ids;
-use secure_callbacks_harness::send::Message;
+use secure_callbacks_harness::callback::Callback;
 use secure_callbacks_harness::tools::ProxyKind;
-use secure_callbacks_support::{Framing, Sample, Token, sample};
+use secure_callbacks_support::Framing;
 
 /// Ways to write `/callbacks/session/` that begin with archive's path.
 const AROUND: [&str; 10] = [
@@ -84,13 +83,10 @@ pub(crate) fn misspelt_route() -> Result<()> {
 
 /// Sends a callback to `path` and an id; `claimed`: the sender says itself that it is verified.
 fn send(site: &Site, path: &str, secret: &str, framing: Framing, claimed: bool) -> Result<(String, u16)> {
-    let id = ids::unique();
-    let body = sample(Sample::Archive);
-    let token = Token::valid(body, now()).secret(secret).sign();
-    let mut message = Message::post(&format!("{path}{id}"), body, Some(&token)).framed(framing);
+    let mut callback = Callback::signed(path, |token| token.secret(secret)).framed(framing);
     if claimed {
-        message.headers.push(("x-callback-verified".into(), b"accepted".to_vec()));
+        callback = callback.header("x-callback-verified", "accepted");
     }
-    let status = site.exchange(&message)?.status;
-    Ok((id, status))
+    let status = site.exchange(&callback)?.status;
+    Ok((callback.id, status))
 }

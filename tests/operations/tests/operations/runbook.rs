@@ -1,14 +1,13 @@
 //! The page from top to bottom: each of its commands, in its order, and what it says of their effect.
+use crate::exposition;
 use crate::load::nothing_is_lost;
-use crate::site::{ARCHIVE, ARCHIVE_NEXT, SESSION, Site, now};
-use crate::{exposition, page};
+use crate::page;
+use crate::site::{ARCHIVE, ARCHIVE_NEXT, SESSION, Site};
 use anyhow::{Result, ensure};
-use secure_callbacks::Code;
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::{now, until};
 use secure_callbacks_harness::ids;
-use secure_callbacks_harness::send::Message;
 use secure_callbacks_harness::tools::ProxyKind;
-use secure_callbacks_support::{Sample, Token, sample};
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const ROLL_OUT: &str = "From report to enforce";
@@ -85,12 +84,12 @@ fn unsigned(site: &Site) -> Result<()> {
 
 /// The page finds a retry with the token of the first try, and takes it once told to.
 fn retries(site: &mut Site) -> Result<()> {
-    let body = sample(Sample::Archive);
     let steps = site.take(RETRIES)?;
     ensure!(steps.len() == 2, "{} blocks", steps.len());
     let send = |jti: &str, age: i64| {
-        let token = Token::valid(body, now()).secret(ARCHIVE).claim("jti", jti).claim("iat", now() - age).sign();
-        site.exchange(&Message::post(&format!("/callbacks/archive/{}", ids::unique()), body, Some(&token)))
+        site.exchange(&Callback::signed("/callbacks/archive/", |token| {
+            token.secret(ARCHIVE).claim("jti", jti).claim("iat", now() - age)
+        }))
     };
     for (jti, age, due) in
         [("tried-again", 0, 200), ("late-alone", 3600, 401), ("tried-again", 3600, 401), ("tried-again", 7200, 401)]
@@ -99,18 +98,17 @@ fn retries(site: &mut Site) -> Result<()> {
         ensure!(status == due, "{jti}, {age} seconds old: {status}");
     }
     // Envoy writes its log within ten seconds.
-    let start = Instant::now();
-    let mut shown = site.run(steps[0].text)?;
-    while shown.lines().count() < 2 && start.elapsed() < Duration::from_secs(20) {
-        std::thread::sleep(Duration::from_millis(200));
+    let mut shown = String::new();
+    until(Duration::from_secs(20), || {
         shown = site.run(steps[0].text)?;
-    }
+        Ok((shown.lines().count() >= 2).then_some(()))
+    })?;
     let all = shown.lines().all(|line| line.contains("result=token_expired") && line.ends_with("jti=tried-again"));
     ensure!(shown.lines().count() == 2 && all, "{shown}");
 
     site.run(steps[1].text)?;
     // In force once every worker has it.
-    let mut in_a_row = 0;
+    let (start, mut in_a_row) = (Instant::now(), 0);
     while in_a_row < 8 && start.elapsed() < Duration::from_secs(60) {
         in_a_row = if send(&ids::unique(), 20 * 3600)?.status == 200 { in_a_row + 1 } else { 0 };
     }
@@ -146,11 +144,9 @@ fn rotate(site: &mut Site) -> Result<()> {
 }
 
 fn upgrade(site: &mut Site) -> Result<()> {
-    let body = sample(Sample::Sip);
-    let token = Token::valid(body, now()).secret(ARCHIVE_NEXT).sign();
-    let message = Message::post(&format!("/callbacks/archive/{}", ids::unique()), body, Some(&token));
-    ensure!(site.exchange(&message)?.status == 200);
-    ensure!(site.exchange(&message)?.status == 401);
+    let callback = Callback::signed("/callbacks/archive/", |token| token.secret(ARCHIVE_NEXT));
+    ensure!(site.exchange(&callback)?.status == 200);
+    ensure!(site.exchange(&callback)?.status == 401);
     let before = exposition::parse(&site.metrics()?)?;
     let steps = site.take(UPGRADE)?;
     ensure!(steps.len() == 3, "an upgrade of {} blocks, with the ones that go back and stop", steps.len());
@@ -174,7 +170,7 @@ fn upgrade(site: &mut Site) -> Result<()> {
         ensure!(loaded == 2, "{loaded} filters from the new file");
         401
     };
-    let status = site.exchange(&message)?.status;
+    let status = site.exchange(&callback)?.status;
     ensure!(status == again, "what was seen before the upgrade: {status}");
     site.becomes("session", Some(SESSION), 200)?;
     let after = exposition::parse(&site.metrics()?)?;
@@ -217,13 +213,4 @@ fn refused_filter(site: &mut Site, steps: &[page::Block]) -> Result<()> {
     site.becomes("archive", Some(SESSION), 401)?;
     site.run(steps[1].text)?;
     site.becomes("archive", Some(ARCHIVE_NEXT), 200)
-}
-
-/// The table of codes has each code once.
-pub(crate) fn every_code() -> Result<()> {
-    let rows = page::codes()?;
-    let named: BTreeSet<_> = rows.iter().copied().collect();
-    ensure!(named == Code::all().map(Code::as_str).collect(), "the page has {named:?}");
-    ensure!(named.len() == rows.len(), "a code has two rows");
-    Ok(())
 }

@@ -1,20 +1,20 @@
 //! The directory that the runbook speaks of, with a real proxy in it that the page's own commands start.
 use crate::page;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal};
-use secure_callbacks_harness::ids;
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::until;
 use secure_callbacks_harness::proxy::{Directory, read_lossy, tail};
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Message, Reply};
+use secure_callbacks_harness::send::{self, Reply};
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_harness::upstream::Upstream;
-use secure_callbacks_support::{Framing, Sample, Token, sample};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The page's secret for archive callbacks before a rotation.
 pub(crate) const ARCHIVE: &str = "the-signature-secret-for-archive";
@@ -127,16 +127,18 @@ impl Site {
 
     /// Sends one to `/callbacks/<kind>`, signed with `secret` if there is one.
     pub(crate) fn send(&self, path: &str, secret: Option<&str>) -> Result<(String, Reply)> {
-        let id = ids::unique();
-        let body = sample(Sample::Archive);
-        let token = secret.map(|secret| Token::valid(body, now()).secret(secret).sign());
-        let reply = self.exchange(&Message::post(&format!("/callbacks/{path}/{id}"), body, token.as_deref()))?;
-        Ok((id, reply))
+        let prefix = format!("/callbacks/{path}/");
+        let callback = match secret {
+            Some(secret) => Callback::signed(&prefix, |token| token.secret(secret)),
+            None => Callback::below(&prefix).without_token(),
+        };
+        let reply = self.exchange(&callback)?;
+        Ok((callback.id, reply))
     }
 
-    /// Sends any message.
-    pub(crate) fn exchange(&self, message: &Message) -> Result<Reply> {
-        wait(send::send_to(self.address(), message))
+    /// Sends any callback.
+    pub(crate) fn exchange(&self, callback: &Callback) -> Result<Reply> {
+        wait(send::send_to(self.address(), &callback.message))
     }
 
     /// The status that such a callback gets, checked against what the application received.
@@ -156,31 +158,22 @@ impl Site {
 
     /// Waits until such a callback gets `due`: a change comes into force some moments after the commands.
     pub(crate) fn becomes(&self, path: &str, secret: Option<&str>, due: u16) -> Result<()> {
-        let start = Instant::now();
         // Several in a row, so that every worker has it.
         let mut found = Vec::new();
-        while start.elapsed() < PATIENCE {
-            found = (0..8).map(|_| self.status(path, secret).unwrap_or(0)).collect();
-            if found.iter().all(|status| *status == due) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        bail!("{path}: {found:?} instead of {due}; the log: {}", self.log_end())
+        let came = until(PATIENCE, || {
+            found = (0..8).map(|_| self.status(path, secret).unwrap_or(0)).collect::<Vec<_>>();
+            Ok(found.iter().all(|status| *status == due).then_some(()))
+        })?;
+        came.with_context(|| format!("{path}: {found:?} instead of {due}; the log: {}", self.log_end()))
     }
 
     /// The metrics, as Prometheus would fetch them: of Envoy only ours.
     pub(crate) fn metrics(&self) -> Result<String> {
-        let (address, path) = if self.kind.is_nginx() {
-            (self.address(), "/metrics")
+        if self.kind.is_nginx() {
+            wait(send::get(self.address(), "/metrics"))
         } else {
-            (local(18194), "/stats/prometheus?filter=secure_callbacks")
-        };
-        let mut ask = Message::post(path, b"", None).framed(Framing::None);
-        ask.method = "GET".into();
-        let reply = wait(send::send_to(address, &ask))?;
-        ensure!(reply.status == 200, "{path}: {} {}", reply.status, reply.text());
-        Ok(reply.text())
+            wait(send::get(local(18194), "/stats/prometheus?filter=secure_callbacks"))
+        }
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -204,25 +197,14 @@ impl Site {
     pub(crate) fn reload(&self) -> Result<()> {
         let before = self.workers()?;
         self.run("nginx -s reload\n")?;
-        let start = Instant::now();
-        loop {
-            let now = self.workers()?;
-            if !now.is_empty() && !now.iter().any(|worker| before.contains(worker)) {
-                return Ok(());
-            }
-            ensure!(start.elapsed() < PATIENCE, "the old workers stay: {now:?}, {before:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let new = |now: Vec<String>| !now.is_empty() && !now.iter().any(|worker| before.contains(worker));
+        let came = until(PATIENCE, || Ok(new(self.workers()?).then_some(())))?;
+        came.with_context(|| format!("the old workers stay: {:?}, {before:?}", self.workers()))
     }
 
     /// Waits until it has ended.
     pub(crate) fn ends(&self) -> Result<()> {
-        let start = Instant::now();
-        while self.process().is_some() {
-            ensure!(start.elapsed() < PATIENCE, "it does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        until(PATIENCE, || Ok(self.process().is_none().then_some(())))?.context("it does not end")
     }
 
     /// The text of one of its files.
@@ -263,12 +245,6 @@ impl Drop for Site {
 pub(crate) fn upstream() -> &'static Upstream {
     static UPSTREAM: OnceLock<Upstream> = OnceLock::new();
     UPSTREAM.get_or_init(|| wait(Upstream::start_at(local(18190))).expect("port 18190, which the page names, is free"))
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    i64::try_from(now.as_secs()).expect("seconds")
 }
 
 fn local(port: u16) -> SocketAddr {

@@ -1,15 +1,15 @@
 //! The example configuration of a package, put to work, and the callbacks that are sent to it.
 use anyhow::{Context, Result, ensure};
-use secure_callbacks_harness::ids;
-use secure_callbacks_harness::proxy::{Ports, free_port};
+use secure_callbacks_harness::callback::Callback;
+use secure_callbacks_harness::clock::until;
+use secure_callbacks_harness::proxy::free_port;
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Message};
+use secure_callbacks_harness::send;
 use secure_callbacks_harness::upstream::Upstream;
 use secure_callbacks_packages::machine::Machine;
 use secure_callbacks_support::token::SECRET;
-use secure_callbacks_support::{Sample, Token, sample};
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Where every example has the signature secret.
 pub(crate) const SECRET_FILE: &str = "/etc/nginx/secrets/video";
@@ -42,30 +42,16 @@ impl Site {
 
     /// A genuine callback arrives, and a forged one does not.
     pub(crate) fn works(&self) -> Result<()> {
-        let (status, arrived) = self.send(|body| body)?;
-        ensure!(status == 200 && arrived, "a genuine callback: {status}, arrived: {arrived}");
-        let (status, arrived) = self.send(|_| b"{\"forged\":true}".as_slice())?;
-        ensure!(status == 401 && !arrived, "a forged callback: {status}, arrived: {arrived}");
+        for (what, callback, due) in
+            [("genuine", Callback::new(), (200, true)), ("forged", Callback::forged(), (401, false))]
+        {
+            // It listens a moment after its start.
+            let reply =
+                until(Duration::from_secs(5), || Ok(wait(send::send_to(self.address, &callback.message)).ok()))?;
+            let status = reply.context("no reply")?.status;
+            let arrived = !self.upstream.requests(&callback.id).is_empty();
+            ensure!((status, arrived) == due, "a {what} callback: {status}, arrived: {arrived}");
+        }
         Ok(())
-    }
-
-    /// The status of a callback whose token is for the sample, and whether it arrived.
-    fn send(&self, body: fn(&'static [u8]) -> &'static [u8]) -> Result<(u16, bool)> {
-        let id = ids::unique();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let signed = sample(Sample::Archive);
-        let token = Token::valid(signed, i64::try_from(now)?).sign();
-        let message = Message::post(&format!("/callbacks/{id}"), body(signed), Some(&token));
-        let ports = Ports { http1: self.address, http2: self.address };
-        let mut tries = 0;
-        let reply = loop {
-            match wait(send::send(ports, &message)) {
-                // It listens a moment after its start.
-                Err(_) if tries < 50 => std::thread::sleep(Duration::from_millis(100)),
-                reply => break reply?,
-            }
-            tries += 1;
-        };
-        Ok((reply.status, !self.upstream.requests(&id).is_empty()))
     }
 }

@@ -2,19 +2,13 @@
 //!
 //! `app` serves on port 8080; `app check` says whether it does, for the health check; `app mark ID` puts that id into the
 //! journal, so that a reader knows how far it is.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod connection;
 
-use connection::Connection;
 use secure_callbacks_containers::behaviour::Behaviour;
 use secure_callbacks_containers::journal::Entry;
+use secure_callbacks_harness::clock::now_ms;
 use std::collections::HashMap;
 use std::io::Write;
 use std::process::ExitCode;
@@ -60,8 +54,9 @@ fn code(outcome: std::io::Result<()>) -> ExitCode {
 }
 
 async fn serve(stream: TcpStream, numbers: Numbers) {
-    let Ok(mut connection) = Connection::new(stream) else { return };
-    while let Ok(Some(mut received)) = connection.next_request().await {
+    let mut connection = connection::over(stream);
+    while let Ok(Some(request)) = connection.next_request().await {
+        let mut received = connection::received(request);
         let number = {
             let mut numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
             let number = numbers.entry(received.id.clone()).or_default();
@@ -75,15 +70,15 @@ async fn serve(stream: TcpStream, numbers: Numbers) {
             return;
         }
         let Some(status) = step.status else {
-            connection.reset();
+            connection::reset(&connection.stream);
             return;
         };
-        if connection.answer(status, step.half).await.is_err() {
+        if connection::answer(&mut connection.stream, status, step.half).await.is_err() {
             return;
         }
-        write(&Entry::Answered { at: secure_callbacks_containers::now_ms(), id, number, status });
+        write(&Entry::Answered { at: now_ms(), id, number, status });
         if step.half {
-            connection.reset();
+            connection::reset(&connection.stream);
             return;
         }
     }

@@ -3,13 +3,7 @@
 //!
 //! `containers demo [--keep]` sends the demo's table over mutual TLS; `containers test` adds the vectors' main rows and
 //! the faults. `cargo xtask demo --docker` and `cargo xtask test --docker` build what is needed and start this.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod engine;
 mod faults;

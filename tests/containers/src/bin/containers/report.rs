@@ -51,21 +51,13 @@ impl Report {
 
     /// The table, to the output and into `target/docker/report.md`; the numbers, into `report.json`.
     pub(crate) fn write(&self, took: Duration) -> Result<()> {
-        let mut sum = Tally { scenario: "all", proxy: "both", ..Tally::default() };
+        let mut sum = [0; 11];
         for tally in &self.tallies {
-            sum.genuine += tally.genuine;
-            sum.forged += tally.forged;
-            sum.attempts += tally.attempts;
-            sum.accepted += tally.accepted;
-            sum.refused += tally.refused;
-            sum.failed += tally.failed;
-            sum.delivered += tally.delivered;
-            sum.again += tally.again;
-            sum.never += tally.never;
-            sum.forged_delivered += tally.forged_delivered;
-            sum.answers_lost += tally.answers_lost;
+            sum.iter_mut().zip(numbers(tally)).for_each(|(sum, number)| *sum += number);
         }
-        let rows: Vec<_> = self.tallies.iter().chain([&sum]).map(cells).collect();
+        let mut rows: Vec<_> =
+            self.tallies.iter().map(|tally| cells([tally.scenario, tally.proxy], numbers(tally))).collect();
+        rows.push(cells(["all", "both"], sum));
         println!("{}\n{NOTES}", table(presets::UTF8_FULL_CONDENSED, &rows));
         let images = self.images.iter().map(|image| format!("- {image}\n")).collect::<String>();
         let wrong = self.wrong.iter().map(|line| format!("- wrong: {line}\n")).collect::<String>();
@@ -101,8 +93,13 @@ fn table(style: TableStyle, rows: &[Vec<String>]) -> Table {
     table
 }
 
-fn cells(tally: &Tally) -> Vec<String> {
-    let numbers = [
+fn cells(names: [&str; 2], numbers: [usize; 11]) -> Vec<String> {
+    names.map(str::to_owned).into_iter().chain(numbers.map(|number| number.to_string())).collect()
+}
+
+/// In the order of the headings.
+fn numbers(tally: &Tally) -> [usize; 11] {
+    [
         tally.genuine,
         tally.forged,
         tally.attempts,
@@ -114,8 +111,5 @@ fn cells(tally: &Tally) -> Vec<String> {
         tally.never,
         tally.forged_delivered,
         tally.answers_lost,
-    ];
-    let mut cells = vec![tally.scenario.to_owned(), tally.proxy.to_owned()];
-    cells.extend(numbers.map(|number| number.to_string()));
-    cells
+    ]
 }

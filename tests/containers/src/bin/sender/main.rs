@@ -1,13 +1,7 @@
 //! The client in a container of its own: it stands where Vonage stands, outside, with a client certificate.
 //!
 //! Its container idles in `sender wait`; `containers` runs the other commands in it and reads their standard output.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod exchange;
 mod pour;
@@ -75,9 +69,4 @@ fn print(value: &impl Serialize) -> Result<()> {
 async fn reach(address: SocketAddr) -> Result<()> {
     tokio::time::timeout(Duration::from_secs(2), TcpStream::connect(address)).await.context("no answer")??;
     Ok(())
-}
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    i64::try_from(secure_callbacks_containers::now_ms() / 1000).unwrap_or(i64::MAX)
 }

@@ -1,13 +1,14 @@
 //! A load of callbacks, each sent again until it is taken or refused: what Vonage does, with shorter waits. At a refusal
 //! this sender always gives up, which Vonage may.
+use crate::SECRET;
 use crate::exchange::{self, CONNECT};
-use crate::{SECRET, now};
 use anyhow::Result;
 use secure_callbacks_containers::behaviour::Behaviour;
 use secure_callbacks_containers::certificates::Holder;
 use secure_callbacks_containers::load::{Attempt, FORGED_EVERY, Kind, LEFT, Order, Outcome, PORT, Sent, VANISHED};
-use secure_callbacks_containers::now_ms;
 use secure_callbacks_containers::tls::Dialer;
+use secure_callbacks_harness::clock::now;
+use secure_callbacks_harness::clock::now_ms;
 use secure_callbacks_harness::ids;
 use secure_callbacks_harness::send::{Message, http1};
 use secure_callbacks_support::token::payload_hash;

@@ -1,12 +1,13 @@
 //! The vectors' main rows over mutual TLS: those of the policy `default` that fit the containers' `max_body_size`.
-use crate::now;
 use crate::table::{REFUSED, SUBJECT, ports, words};
 use anyhow::{Result, anyhow};
 use secure_callbacks_containers::behaviour::Behaviour;
 use secure_callbacks_containers::certificates::Holder;
 use secure_callbacks_containers::load::Through;
 use secure_callbacks_containers::replies::Line;
+use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::ids;
+use secure_callbacks_harness::people::SENDER_SUBJECT;
 use secure_callbacks_harness::proxy::Ports;
 use secure_callbacks_harness::send::{self, Message};
 use secure_callbacks_support::token::payload_hash;
@@ -109,7 +110,7 @@ async fn run_row(through: Through, ports: Ports, row: &Row) -> Vec<Line> {
             // The tables know no client certificate; here there is one. The application writes down no other headers.
             identity: identity
                 .filter(|(name, _)| name.starts_with("x-callback-"))
-                .chain([(SUBJECT.to_owned(), Some(Holder::SENDER_SUBJECT.to_owned()))])
+                .chain([(SUBJECT.to_owned(), Some(SENDER_SUBJECT.to_owned()))])
                 .collect(),
         });
     }

@@ -1,12 +1,14 @@
 //! The demo's table over mutual TLS.
-use crate::{SECRET, now};
+use crate::SECRET;
 use anyhow::Result;
 use secure_callbacks_containers::certificates::Holder;
 use secure_callbacks_containers::load::{PORT, Through};
 use secure_callbacks_containers::replies::Line;
 use secure_callbacks_containers::tls::Dialer;
 use secure_callbacks_harness::cases;
+use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::ids;
+use secure_callbacks_harness::people::SENDER_SUBJECT;
 use secure_callbacks_harness::proxy::Ports;
 use secure_callbacks_harness::send::{self, Reply};
 use secure_callbacks_support::token::payload_hash;
@@ -54,7 +56,7 @@ pub(crate) async fn run(through: Through) -> Result<Vec<Line>> {
             Err(_) if ended => REFUSED.into(),
             Err(error) => format!("no reply: {error:#}"),
         };
-        let subject = (SUBJECT.to_owned(), Some(Holder::SENDER_SUBJECT.to_owned()));
+        let subject = (SUBJECT.to_owned(), Some(SENDER_SUBJECT.to_owned()));
         let identity = if accepted { vec![subject] } else { Vec::new() };
         let sha256 = payload_hash(&message.body());
         lines.push(Line { name: case.name.to_owned(), due, came, id, sha256, deliveries, identity });

@@ -3,13 +3,7 @@
 //!
 //! `demo` runs it once; `demo --keep` leaves all running; `demo send [session|archive|sip|composer]` prints `curl`
 //! commands that carry a freshly signed callback. `cargo xtask demo` builds what is needed and starts this.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test-only code: stopping at the first surprise is what a test is for"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod holders;
 mod site;
@@ -17,12 +11,13 @@ mod site;
 use anyhow::{Result, bail};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use secure_callbacks_harness::cases::{self, Case};
+use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::send::{self, Message, Reply};
 use secure_callbacks_harness::{ids, runtime};
 use secure_callbacks_support::{Sample, Token, sample};
 use site::{Site, Through};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The signature secret of the demo's account. Both example configurations read it from outside.
 const SECRET: &str = "a-signature-secret-just-for-the-demo";
@@ -225,11 +220,6 @@ fn print_commands(name: &str) -> Result<bool> {
         println!("#   --cert target/demo/tls/sender.pem --key target/demo/tls/sender.key\n");
     }
     Ok(true)
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// What the table must say.

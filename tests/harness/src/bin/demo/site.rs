@@ -2,7 +2,7 @@
 use crate::SECRET;
 use crate::holders::Holders;
 use anyhow::{Context, Result, bail};
-use secure_callbacks_harness::proxy::{Ports, Process, read_lossy};
+use secure_callbacks_harness::proxy::{Ports, Process, nth_line};
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_harness::upstream::Upstream;
 use std::collections::BTreeMap;
@@ -10,7 +10,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// The ports of the example configurations, and whose they are.
@@ -112,16 +111,9 @@ impl Site {
 
     /// The code in the access log's `nth` line (from 1) about `id`.
     pub(crate) async fn logged_code(&self, through: Through, id: &str, nth: usize) -> String {
-        for _ in 0..150 {
-            let log = read_lossy(&through.log());
-            let mut lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(id));
-            if let Some(line) = lines.nth(nth - 1) {
-                let code = line.split_whitespace().find_map(|word| word.strip_prefix("result="));
-                return code.unwrap_or("(no result in the access log)").to_owned();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        "(no line in the access log)".to_owned()
+        let Some(line) = nth_line(&through.log(), id, nth).await else { return "(no line in the access log)".into() };
+        let code = line.split_whitespace().find_map(|word| word.strip_prefix("result="));
+        code.unwrap_or("(no result in the access log)").to_owned()
     }
 }
 

@@ -1,37 +1,89 @@
-//! Who comes to the doors: every certificate of the suite, made once for the whole run.
+//! Who comes to the proxies over TLS: every certificate that a suite asks for, made once for the whole run.
+use crate::cases::Holder;
+use crate::certificates::{Authority, Identity, Leaf};
+use crate::send::tls::{Client, SERVER_NAME, Version};
+use anyhow::Result;
 use rcgen::DnType;
-use secure_callbacks_harness::certificates::{Authority, Identity, Leaf};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 /// The name that callbacks come from.
-pub(crate) const SENDER: &str = "callbacks.opentok.com";
+pub const SENDER: &str = "callbacks.opentok.com";
+
+/// A name and a company, as the sender has them: for whoever issues it a certificate.
+#[must_use]
+pub fn sender() -> Leaf {
+    company().dns_names(&[SENDER])
+}
+
+/// This name and nothing else.
+#[must_use]
+pub fn named(name: &str) -> Leaf {
+    Leaf::named(name).dns_names(&[name])
+}
+
+fn company() -> Leaf {
+    Leaf::new(&[(DnType::OrganizationName, "TokBox"), (DnType::CommonName, SENDER)])
+}
 
 /// The subject of [`Who::Sender`], as RFC 2253 writes it.
-pub(crate) const SENDER_SUBJECT: &str = "CN=callbacks.opentok.com,O=TokBox";
+pub const SENDER_SUBJECT: &str = "CN=callbacks.opentok.com,O=TokBox";
 
 /// The subject of [`Who::Escaped`]: everything that RFC 2253 escapes, and UTF-8.
-pub(crate) const ESCAPED_SUBJECT: &str =
+pub const ESCAPED_SUBJECT: &str =
     r#"CN=callbacks.opentok.com,OU=Z\C3\BCrich \+ \"Web\"\; \<hooks\>\\,O=TokBox\, Inc.,C=US"#;
 
 /// The same subject as a person may write it: no hex, quotes around a value, blanks behind commas, other capitals.
-pub(crate) const ESCAPED_SUBJECT_OTHERWISE: &str =
+pub const ESCAPED_SUBJECT_OTHERWISE: &str =
     r#"cn=callbacks.opentok.com, ou=Zürich \+ \"Web\"\; \<hooks\>\\, o="TokBox, Inc.", c=US"#;
 
 /// The subject of [`Who::Joined`].
-pub(crate) const JOINED_SUBJECT: &str = "CN=callbacks.opentok.com+O=TokBox";
+pub const JOINED_SUBJECT: &str = "CN=callbacks.opentok.com+O=TokBox";
 
 /// The subject of [`Who::Extended`].
-pub(crate) const EXTENDED_SUBJECT: &str =
+pub const EXTENDED_SUBJECT: &str =
     "CN=callbacks.opentok.com,O=TokBox,serialNumber=5157550,businessCategory=Private Organization,jurisdictionC=US";
 
 /// The same as Envoy writes it: BoringSSL has no short name for the last one, and so writes number and encoding.
-pub(crate) const EXTENDED_SUBJECT_IN_ENVOY: &str = "CN=callbacks.opentok.com,O=TokBox,serialNumber=5157550,\
+pub const EXTENDED_SUBJECT_IN_ENVOY: &str = "CN=callbacks.opentok.com,O=TokBox,serialNumber=5157550,\
     businessCategory=Private Organization,1.3.6.1.4.1.311.60.2.1.3=#0C025553";
+
+/// Who shows a certificate in the demo, with and without containers.
+pub struct Cast {
+    /// The sender of callbacks.
+    pub sender: Identity,
+    /// Somebody else with a certificate from the same authority.
+    pub other_name: Identity,
+    /// Somebody with the sender's names in a certificate from another authority.
+    pub stranger: Identity,
+}
+
+impl Cast {
+    /// With certificates of `authority`, and the stranger's of `another`.
+    #[must_use]
+    pub fn new(authority: &Authority, another: &Authority) -> Self {
+        Self {
+            sender: authority.issue(&sender()),
+            other_name: authority.issue(&named("callbacks.example")),
+            stranger: another.issue(&sender()),
+        }
+    }
+
+    /// The certificate of a holder.
+    #[must_use]
+    pub fn identity(&self, holder: Holder) -> Option<&Identity> {
+        match holder {
+            Holder::Sender => Some(&self.sender),
+            Holder::OtherName => Some(&self.other_name),
+            Holder::Stranger => Some(&self.stranger),
+            Holder::Nobody => None,
+        }
+    }
+}
 
 /// A client and its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Who {
+pub enum Who {
     /// No certificate.
     Nobody,
     /// The sender of callbacks: right authority, right name.
@@ -73,31 +125,41 @@ pub(crate) enum Who {
 }
 
 /// All of them, and the authorities that they come from.
-pub(crate) struct People {
+pub struct People {
     /// What clients' certificates come from, and the server's.
-    pub(crate) root: Authority,
-    pub(crate) intermediate: Authority,
-    pub(crate) server: Identity,
+    pub root: Authority,
+    /// What some of them come from.
+    pub intermediate: Authority,
+    /// The server's.
+    pub server: Identity,
     identities: BTreeMap<Who, Identity>,
 }
 
 impl People {
     /// The ones of this run.
-    pub(crate) fn get() -> &'static Self {
+    #[must_use]
+    pub fn get() -> &'static Self {
         static PEOPLE: OnceLock<People> = OnceLock::new();
         PEOPLE.get_or_init(Self::make)
     }
 
     /// The certificate of `who`.
-    pub(crate) fn identity(&self, who: Who) -> Option<&Identity> {
+    #[must_use]
+    pub fn identity(&self, who: Who) -> Option<&Identity> {
         self.identities.get(&who)
     }
 
     /// The fingerprint of the certificate of `who`, as OpenSSL prints it: capitals and colons.
-    pub(crate) fn fingerprint(&self, who: Who) -> String {
+    #[must_use]
+    pub fn fingerprint(&self, who: Who) -> String {
         let digits = self.identities[&who].fingerprint().to_uppercase();
         let pairs: Vec<_> = digits.as_bytes().chunks(2).map(String::from_utf8_lossy).collect();
         pairs.join(":")
+    }
+
+    /// A client that shows the certificate of `who`.
+    pub fn client(&self, who: Who, version: Version) -> Result<Client> {
+        Client::new(&self.root, self.identity(who), version)
     }
 
     fn make() -> Self {
@@ -105,9 +167,7 @@ impl People {
         let intermediate = root.intermediate("Callback Intermediate");
         let stranger = Authority::root("Another Root");
         let impostor = Authority::root("Callback Root");
-        let named = |name: &str| Leaf::named(name).dns_names(&[name]);
-        let company = Leaf::new(&[(DnType::OrganizationName, "TokBox"), (DnType::CommonName, SENDER)]);
-        let sender = company.clone().dns_names(&[SENDER]);
+        let sender = sender();
         let escaped = Leaf::new(&[
             (DnType::CountryName, "US"),
             (DnType::OrganizationName, "TokBox, Inc."),
@@ -125,7 +185,7 @@ impl People {
             (Who::Sender, root.issue(&sender)),
             (Who::Twin, root.issue(&sender)),
             (Who::SecondName, root.issue(&Leaf::named("first.example").dns_names(&["first.example", SENDER]))),
-            (Who::CommonNameOnly, root.issue(&company)),
+            (Who::CommonNameOnly, root.issue(&company())),
             (Who::Sibling, root.issue(&named("other.opentok.com"))),
             (Who::TwoLabels, root.issue(&named("a.callbacks.opentok.com"))),
             (Who::Domain, root.issue(&named("opentok.com"))),
@@ -141,7 +201,7 @@ impl People {
             (Who::Impostor, impostor.issue(&sender)),
             (Who::LookAlike, sender.self_signed()),
         ]);
-        let server = root.issue(&named(secure_callbacks_harness::send::tls::SERVER_NAME));
+        let server = root.issue(&named(SERVER_NAME));
         Self { root, intermediate, server, identities }
     }
 }
