@@ -1,7 +1,7 @@
 //! How much body is taken: to the byte, whether its length is known beforehand or only as it comes.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may stop")]
 
-use secure_callbacks::{Pending, PolicyConfig, Rejection, RequestHead, TokenField, Verifier};
+use secure_callbacks::{Pending, PolicyConfig, Rejection, RequestHead, TokenField, Verdict, Verifier};
 use secure_callbacks_support::{Token, token};
 
 const NOW: i64 = 1_700_000_000;
@@ -17,7 +17,10 @@ fn started(body: &[u8], content_length: Option<u64>) -> Result<Pending, Rejectio
     let verifier = Verifier::new(PolicyConfig::from_json(&policy).unwrap().resolve(&()).unwrap());
     let token = format!("Bearer {}", Token::valid(body, NOW).sign());
     let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length, connection: &() };
-    verifier.start(&head, NOW).map_err(|refused| refused.rejection)
+    verifier.start(&head, NOW).map_err(|verdict| match verdict {
+        Verdict::Reject(refused) => refused.rejection,
+        other => panic!("{other:?}"),
+    })
 }
 
 /// Whether a length is taken, or why not.

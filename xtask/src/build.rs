@@ -1,4 +1,4 @@
-//! The two artifacts, into `target/dist`, from where tests, the demo and the examples take them.
+//! The artifacts, into `target/dist`, from where tests, the demo and the examples take them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ const WASM_FLAGS: [&str; 6] =
 pub(crate) enum Artifact {
     /// The proxy-wasm filter.
     Envoy,
+    /// Envoy's dynamic module.
+    EnvoyModule,
     /// The dynamic module, once for each version of nginx.
     Nginx,
 }
@@ -40,13 +42,14 @@ pub(crate) fn set_up_and_build(artifacts: &[Artifact]) -> Result<()> {
 }
 
 impl Artifact {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Envoy, Self::Nginx];
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Envoy, Self::EnvoyModule, Self::Nginx];
 
     /// Builds it, where what it needs is there.
     pub(crate) fn build(self) -> Result<()> {
         match self {
             Self::Envoy => envoy(),
+            Self::EnvoyModule => envoy_module(),
             Self::Nginx => {
                 nginx(&Nginx::system()?)?;
                 nginx(&Nginx::built())?;
@@ -69,6 +72,23 @@ pub(crate) fn envoy_into(target: &Path, dist: &Path) -> Result<()> {
     let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy_wasm.wasm");
     let module = fs::read(&made).map_err(|error| format!("cannot read {}: {error}", made.display()))?;
     place(&wasm::finish(&module)?, &dist.join("secure_callbacks.wasm"), start)
+}
+
+/// Envoy's dynamic module: `target/dist/libsecure_callbacks.so`, one for every release that it runs in.
+pub(crate) fn envoy_module() -> Result<()> {
+    envoy_module_into(&sh::cargo_target(), &dist())
+}
+
+/// The same, compiled in the directory `target` and put into `dist`.
+pub(crate) fn envoy_module_into(target: &Path, dist: &Path) -> Result<()> {
+    let start = Instant::now();
+    let cargo = Cmd::cargo(["build", "--release", "-p", "secure-callbacks-envoy-module", "--target-dir"]);
+    // Other flags than the tools' are other builds of all they share: it has a directory of its own.
+    let target = target.join("envoy-module");
+    cargo.arg(&target).portable(&target, &[]).shown()?;
+    let made = target.join("release/libsecure_callbacks_envoy_module.so");
+    let module = fs::read(&made).map_err(|error| format!("cannot read {}: {error}", made.display()))?;
+    place(&module, &dist.join("libsecure_callbacks.so"), start)
 }
 
 /// A cargo command on the filter.

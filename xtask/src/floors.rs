@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 use crate::sh::{self, Result};
 
 /// The crates of the product, by their folders.
-const CRATES: [&str; 4] = ["src", "envoy/src", "envoy/wasm/src", "nginx/src"];
+const CRATES: [&str; 5] = ["src", "envoy/src", "envoy/wasm/src", "envoy/module/src", "nginx/src"];
 
 /// The one import against the order: nginx finds everything through a table, which names the hooks, and a hook finds its
 /// own data by that table's address.

@@ -26,7 +26,8 @@ const HELP: &str = "\
 cargo xtask <command>
 
   setup                  get what the other commands need: the wasm target, Envoy, nginx and its headers
-  build [envoy|nginx]    the artifacts, into target/dist
+  build [envoy|envoy-module|nginx]
+                         the artifacts, into target/dist
   build docker           what the images of tests/docker hold, into target/docker
   package [--twice]      what an operator installs, into target/packages; built twice, to compare the bytes
   demo [--keep]          real Envoy and real Nginx with the example configurations, and callbacks through both
@@ -128,6 +129,7 @@ fn parse(mut line: lexopt::Parser) -> std::result::Result<Command, lexopt::Error
             while let Some(argument) = line.next()? {
                 match argument {
                     Value(value) if value == "envoy" => artifacts.push(build::Artifact::Envoy),
+                    Value(value) if value == "envoy-module" => artifacts.push(build::Artifact::EnvoyModule),
                     Value(value) if value == "nginx" => artifacts.push(build::Artifact::Nginx),
                     Value(value) if value == "docker" => docker = true,
                     other => return Err(other.unexpected()),

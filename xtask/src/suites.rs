@@ -157,6 +157,7 @@ fn clippy(report: &mut Report) {
 
 fn artifacts(report: &mut Report) {
     report.with(&[Part::Wasm], "build, the filter", build::envoy);
+    report.plain("build, Envoy's module", build::envoy_module);
     report.with(&SYSTEM_NGINX, "build, the module for the system's nginx", || build::nginx(&Nginx::system()?));
     report.with(&BUILT_NGINX, "build, the module for the newer nginx", || build::nginx(&Nginx::built()));
     report.with(&SUITE_NGINX, "build, the module for the newest nginx", || build::nginx(&Nginx::of_suite()?));

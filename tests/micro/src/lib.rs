@@ -11,7 +11,7 @@ use std::hint::black_box;
 use secure_callbacks::replay::{Census, Layout, Slot, Table};
 use secure_callbacks::{
     Answer, AnsweredBy, Authentic, Callback as Life, Code, Conclusion, Pending, PolicyConfig, Rejection, ReplayStore,
-    RequestHead, Reservation, Settled, Step, TokenField, Verifier,
+    RequestHead, Reservation, Settled, Step, TokenField, Verdict, Verifier,
 };
 use secure_callbacks_support::Token;
 use secure_callbacks_support::token::{API_KEY, SECRET};
@@ -108,7 +108,10 @@ impl Site {
     /// # Errors
     /// The first check that failed.
     pub fn head(&self, callback: &Callback) -> Result<Pending, Rejection> {
-        self.verifier.start(&head(callback), NOW).map_err(|refused| refused.rejection)
+        self.verifier.start(&head(callback), NOW).map_err(|verdict| match verdict {
+            Verdict::Reject(refused) => refused.rejection,
+            other => panic!("{other:?}"),
+        })
     }
 
     /// Asks the table.
