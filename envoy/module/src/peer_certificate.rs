@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn anything_else_is_none() {
         let (whole, digest) = (encoded(), digest());
-        for other in ["", "-", "%", "%2", "%zz", &whole.replace("aGVs", "aGVt"), &whole[..60], &whole.replace('%', "")]
+        for other in ["", "-", "%", "%2", "%zz", &whole.replace("aGVs", "aGVt"), &whole[..45], &whole.replace('%', "")]
         {
             assert_eq!(read(other.as_bytes(), digest.as_bytes()), None, "{other}");
         }

@@ -19,6 +19,8 @@ const NGINX_VARIABLE: &str = "SECURE_CALLBACKS_NGINX";
 pub enum ProxyKind {
     /// Envoy, from `target/tools`: 1.40, or what `SECURE_CALLBACKS_ENVOY` names.
     Envoy,
+    /// The same Envoy with the dynamic module.
+    EnvoyModule,
     /// Debian's own nginx, 1.22.1.
     NginxDebian,
     /// nginx 1.28.3, from `target/tools`, or that of the suite that `SECURE_CALLBACKS_NGINX` names.
@@ -27,7 +29,9 @@ pub enum ProxyKind {
 
 impl ProxyKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Envoy, Self::NginxDebian, Self::NginxStable];
+    pub const ALL: [Self; 4] = [Self::Envoy, Self::EnvoyModule, Self::NginxDebian, Self::NginxStable];
+    /// The first of both proxies' hosts alone: those that the examples and the documents are about.
+    pub const WITHOUT_MODULE: [Self; 3] = [Self::Envoy, Self::NginxDebian, Self::NginxStable];
     /// Both versions of nginx.
     pub const NGINX: [Self; 2] = [Self::NginxDebian, Self::NginxStable];
 
@@ -36,6 +40,7 @@ impl ProxyKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Envoy => envoy_name(),
+            Self::EnvoyModule => envoy_module_name(),
             Self::NginxDebian => "nginx-1.22.1",
             Self::NginxStable => newer_nginx_name(),
         }
@@ -44,7 +49,9 @@ impl ProxyKind {
     /// The version that the program must report: the nginx module loads into exactly one.
     fn version(self) -> String {
         match self {
-            Self::Envoy => other_envoy().map_or_else(|| format!("/{ENVOY}."), |version| format!("/{version}/")),
+            Self::Envoy | Self::EnvoyModule => {
+                other_envoy().map_or_else(|| format!("/{ENVOY}."), |version| format!("/{version}/"))
+            }
             Self::NginxDebian => "nginx/1.22.1".into(),
             Self::NginxStable => newer_nginx_name().replace("nginx-", "nginx/"),
         }
@@ -53,6 +60,12 @@ impl ProxyKind {
     /// Whether it is one of the nginx versions.
     #[must_use]
     pub fn is_nginx(self) -> bool {
+        matches!(self, Self::NginxDebian | Self::NginxStable)
+    }
+
+    /// Whether it tells a callback that is on its way from one that was taken.
+    #[must_use]
+    pub fn tells_what_is_on_its_way(self) -> bool {
         self != Self::Envoy
     }
 }
@@ -65,6 +78,11 @@ fn other_envoy() -> Option<String> {
 fn envoy_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| format!("envoy-{}", other_envoy().as_deref().unwrap_or(ENVOY)))
+}
+
+fn envoy_module_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| envoy_name().replace("envoy-", "envoy-module-"))
 }
 
 /// The suite whose nginx is asked for, where that is not the one that is compiled here.
@@ -115,7 +133,7 @@ pub struct Tools {
 /// The program alone, its version checked.
 pub fn program(kind: ProxyKind) -> Result<PathBuf> {
     let (path, version_flag) = match kind {
-        ProxyKind::Envoy => {
+        ProxyKind::Envoy | ProxyKind::EnvoyModule => {
             let home = other_envoy().map_or_else(|| "envoy".into(), |version| format!("envoy-{version}"));
             (target().join("tools").join(home).join("bin/envoy"), "--version")
         }
@@ -138,6 +156,7 @@ pub fn find(kind: ProxyKind) -> Result<Tools> {
     let program = program(kind)?;
     let filter = match kind {
         ProxyKind::Envoy => target().join("dist/secure_callbacks.wasm"),
+        ProxyKind::EnvoyModule => target().join("dist/libsecure_callbacks.so"),
         nginx => target().join("dist").join(nginx.name()).join("ngx_http_secure_callbacks_module.so"),
     };
     if !filter.is_file() {

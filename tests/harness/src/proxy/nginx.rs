@@ -68,7 +68,7 @@ pub fn listen(kind: ProxyKind, http1: SocketAddr, http2: SocketAddr) -> String {
     // Before 1.25.1 the protocol belongs to the port, after it to the server.
     match kind {
         ProxyKind::NginxStable => format!("listen {http1}; listen {http2}; http2 on;"),
-        ProxyKind::NginxDebian | ProxyKind::Envoy => format!("listen {http1}; listen {http2} http2;"),
+        _ => format!("listen {http1}; listen {http2} http2;"),
     }
 }
 
@@ -77,6 +77,6 @@ pub fn listen(kind: ProxyKind, http1: SocketAddr, http2: SocketAddr) -> String {
 pub fn listen_tls(kind: ProxyKind, address: SocketAddr) -> String {
     match kind {
         ProxyKind::NginxStable => format!("listen {address} ssl; http2 on;"),
-        ProxyKind::NginxDebian | ProxyKind::Envoy => format!("listen {address} ssl http2;"),
+        _ => format!("listen {address} ssl http2;"),
     }
 }

@@ -53,7 +53,7 @@ fn main() {
         around::add(&stage, &mut tests);
         core_dumps::add(&stage, &mut tests);
         match kind {
-            ProxyKind::Envoy => {
+            ProxyKind::Envoy | ProxyKind::EnvoyModule => {
                 envoy::add(&stage, &mut tests);
                 envoy_own_answers::add(&mut tests);
                 envoy_unfinished::add(&mut tests);
@@ -73,7 +73,9 @@ fn main() {
             let name = format!("hosts::{}::{name}", kind.name());
             trials.push(match &missing {
                 Some(error) => Trial::test(name, || Ok(())).with_kind(format!("{error:#}")).with_ignored_flag(true),
-                None => Trial::test(name, move || test().map_err(|error| format!("{error:#}").into())),
+                None => Trial::test(name, move || {
+                    proxy::envoy::with(kind, test).map_err(|error| format!("{error:#}").into())
+                }),
             });
         }
         stages.push(stage);

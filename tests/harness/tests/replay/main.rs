@@ -29,7 +29,7 @@ mod site;
 mod stage;
 
 use libtest_mimic::{Arguments, Trial};
-use secure_callbacks_harness::proxy;
+use secure_callbacks_harness::proxy::{self, envoy};
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use std::sync::Arc;
 
@@ -64,7 +64,9 @@ fn main() {
                 let name = format!("replay::{}::{name}", kind.name());
                 trials.push(match &missing {
                     Some(error) => Trial::test(name, || Ok(())).with_kind(format!("{error:#}")).with_ignored_flag(true),
-                    None => Trial::test(name, move || test().map_err(|error| format!("{error:#}").into())),
+                    None => {
+                        Trial::test(name, move || envoy::with(kind, test).map_err(|error| format!("{error:#}").into()))
+                    }
                 });
             }
         }

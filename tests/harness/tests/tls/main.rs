@@ -23,7 +23,7 @@ mod sources;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
-use secure_callbacks_harness::proxy;
+use secure_callbacks_harness::proxy::{self, envoy};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::tls::Version;
 use secure_callbacks_harness::tools::{self, ProxyKind};
@@ -90,5 +90,5 @@ fn trial(stage: &Arc<Stage>, name: &str, test: impl FnOnce(&Stage) -> Result<()>
         return Trial::test(name, || Ok(())).with_kind(format!("{error:#}")).with_ignored_flag(true);
     }
     let stage = Arc::clone(stage);
-    Trial::test(name, move || test(&stage).map_err(|error| format!("{error:#}").into()))
+    Trial::test(name, move || envoy::with(stage.kind, || test(&stage)).map_err(|error| format!("{error:#}").into()))
 }

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use checks::{check_forwarded, check_reply};
 use libtest_mimic::{Arguments, Failed, Trial};
 use secure_callbacks_harness::ids;
-use secure_callbacks_harness::proxy::{self, Proxy};
+use secure_callbacks_harness::proxy::{self, Proxy, envoy};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, Message, Reply};
 use secure_callbacks_harness::tools::{self, ProxyKind};
@@ -82,7 +82,11 @@ impl Stage {
     }
 
     fn host(&self) -> Host {
-        if self.kind.is_nginx() { Host::Nginx } else { Host::Envoy }
+        match self.kind {
+            ProxyKind::Envoy => Host::Envoy,
+            ProxyKind::EnvoyModule => Host::EnvoyModule,
+            ProxyKind::NginxDebian | ProxyKind::NginxStable => Host::Nginx,
+        }
     }
 
     fn running(&self) -> Result<&Running> {
@@ -107,7 +111,9 @@ impl Stage {
             Err(reason) => Trial::test(name, || Ok(())).with_kind(reason.to_owned()).with_ignored_flag(true),
             Ok(case) => {
                 let stage = Arc::clone(self);
-                Trial::test(name, move || stage.run(&stage.vectors.rows[index], &case).map_err(failed))
+                let run = move || stage.run(&stage.vectors.rows[index], &case).map_err(failed);
+                let kind = self.kind;
+                Trial::test(name, move || envoy::with(kind, run))
             }
         }
     }
