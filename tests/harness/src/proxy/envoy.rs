@@ -43,6 +43,8 @@ pub struct Listener {
     pub settings: Value,
     /// The transport socket: `null` for plain TCP, [`tls`] for TLS.
     pub transport: Value,
+    /// How much of a body Envoy holds.
+    pub buffer_limit: u32,
     /// Where requests go.
     pub upstream: SocketAddr,
 }
@@ -51,7 +53,9 @@ impl Listener {
     /// A listener with the filter under `policy`.
     #[must_use]
     pub fn new(address: SocketAddr, upstream: SocketAddr, filter: Value) -> Self {
-        Self { address, filters: vec![filter], settings: json!({}), transport: Value::Null, upstream }
+        // Larger than any max_body_size in use, so that the filter's own limit is what answers.
+        let buffer_limit = 4 * 1024 * 1024;
+        Self { address, filters: vec![filter], settings: json!({}), transport: Value::Null, buffer_limit, upstream }
     }
 }
 
@@ -109,6 +113,12 @@ pub fn module_filter(name: &str, configuration: Value) -> Value {
 }
 
 const MODULE_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+
+/// Where a filter has its configuration.
+pub fn configuration_of(filter: &mut Value) -> &mut Value {
+    let config = &mut filter["typed_config"];
+    if kind() == ProxyKind::EnvoyModule { &mut config["filter_config"] } else { &mut config["config"]["configuration"] }
+}
 
 /// Hands the client's certificate to the module, which Envoy does not.
 fn peer_certificate() -> Value {
@@ -198,8 +208,7 @@ pub fn bootstrap(admin: SocketAddr, access_log: &Path, listeners: &[Listener]) -
         listening.push(json!({
             "name": name,
             "address": address(listener.address),
-            // Larger than any max_body_size in use, so that the filter's own limit is what answers.
-            "per_connection_buffer_limit_bytes": 4 * 1024 * 1024,
+            "per_connection_buffer_limit_bytes": listener.buffer_limit,
             "filter_chains": [chain],
         }));
         clusters.push(json!({

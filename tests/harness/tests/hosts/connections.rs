@@ -62,6 +62,7 @@ fn without_the_filter(kind: ProxyKind) -> Result<()> {
                 filters: Vec::new(),
                 settings: json!({}),
                 transport: serde_json::Value::Null,
+                buffer_limit: 4 * 1024 * 1024,
                 upstream: upstream.address(),
             };
             Proxy::envoy(directory, &[listener], &Vec::new()).await?
@@ -219,7 +220,7 @@ fn pipelined(running: &Running) -> Result<()> {
         match connection.reply().await {
             Ok(third) => accepted(&running.upstream, &callbacks[2], &third, 1),
             // Envoy may close after a refusal that has more bytes behind it: the sender tries the rest again.
-            Err(_) if running.proxy.kind == ProxyKind::Envoy => untouched(&running.upstream, &callbacks[2]),
+            Err(_) if !running.proxy.kind.is_nginx() => untouched(&running.upstream, &callbacks[2]),
             Err(error) => Err(error.context("the third reply")),
         }
     })
@@ -277,7 +278,7 @@ fn expect_continue_refused(running: &Running) -> Result<()> {
         writer.write(&writes.concat()).await?;
         let mut reply = reader.any_reply().await?;
         // Nginx refuses before it asks for the body. Envoy asks before the filter runs, and the refusal waits for it.
-        if running.proxy.kind == ProxyKind::Envoy {
+        if !running.proxy.kind.is_nginx() {
             ensure!(reply.status == 100, "status {} instead of 100", reply.status);
             writer.write(&body).await?;
             reply = reader.reply().await?;

@@ -14,7 +14,9 @@ use std::sync::Arc;
 pub(crate) const LEVELS: &str = "wasm:warning";
 
 pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Vec<Test>) {
-    tests.push(("without_the_stop_iteration_flag_nothing_is_forwarded".into(), Box::new(without_the_flag)));
+    if stage.kind == ProxyKind::Envoy {
+        tests.push(("without_the_stop_iteration_flag_nothing_is_forwarded".into(), Box::new(without_the_flag)));
+    }
     tests.push(("two_policies_share_a_sandbox_and_not_their_memory".into(), Box::new(two_policies)));
     tests.push(("large_bodies_are_told_apart_by_every_bit".into(), Box::new(large_bodies)));
     stage.test("metrics_count_by_policy_and_result", tests, metrics);

@@ -17,6 +17,7 @@ mod connections;
 mod core_dumps;
 mod delivery;
 mod envoy;
+mod envoy_module;
 mod envoy_own_answers;
 mod envoy_unfinished;
 mod envoy_upgrade;
@@ -58,6 +59,9 @@ fn main() {
                 envoy_own_answers::add(&mut tests);
                 envoy_unfinished::add(&mut tests);
                 envoy_upgrade::add(&mut tests);
+                if kind == ProxyKind::EnvoyModule {
+                    envoy_module::add(&mut tests);
+                }
             }
             ProxyKind::NginxDebian | ProxyKind::NginxStable => {
                 nginx::add(&stage, &mut tests);
