@@ -45,6 +45,8 @@ pub struct Listener {
     pub transport: Value,
     /// How much of a body Envoy holds.
     pub buffer_limit: u32,
+    /// Whether the module is handed the clients' certificates, where it needs that for their names.
+    pub hands_certificates: bool,
     /// Where requests go.
     pub upstream: SocketAddr,
 }
@@ -55,7 +57,15 @@ impl Listener {
     pub fn new(address: SocketAddr, upstream: SocketAddr, filter: Value) -> Self {
         // Larger than any max_body_size in use, so that the filter's own limit is what answers.
         let buffer_limit = 4 * 1024 * 1024;
-        Self { address, filters: vec![filter], settings: json!({}), transport: Value::Null, buffer_limit, upstream }
+        Self {
+            address,
+            filters: vec![filter],
+            settings: json!({}),
+            transport: Value::Null,
+            buffer_limit,
+            hands_certificates: true,
+            upstream,
+        }
     }
 }
 
@@ -248,7 +258,7 @@ const ACCESS_LOG: &str = "%REQ(:PATH)% %RESPONSE_CODE% %FILTER_STATE(wasm.secure
 fn connection_manager(name: &str, listener: &Listener, access_log: &Path) -> Value {
     let is_module = kind() == ProxyKind::EnvoyModule;
     let mut filters = listener.filters.clone();
-    if is_module && !listener.transport.is_null() {
+    if is_module && listener.hands_certificates && !listener.transport.is_null() {
         filters.insert(0, peer_certificate());
     }
     let log_format = if is_module { ACCESS_LOG.replace("wasm.", "") } else { ACCESS_LOG.into() };

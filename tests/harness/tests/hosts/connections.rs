@@ -63,6 +63,7 @@ fn without_the_filter(kind: ProxyKind) -> Result<()> {
                 settings: json!({}),
                 transport: serde_json::Value::Null,
                 buffer_limit: 4 * 1024 * 1024,
+                hands_certificates: false,
                 upstream: upstream.address(),
             };
             Proxy::envoy(directory, &[listener], &Vec::new()).await?

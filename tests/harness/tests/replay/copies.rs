@@ -95,7 +95,9 @@ fn thousand(kind: ProxyKind) -> Result<()> {
         // Those that came before the answer, in Nginx, and those that came after it.
         let (on_its_way, replayed) = (count(503), count(401));
         ensure!(
-            count(200) == 1 && on_its_way + replayed == COPIES - 1 && (kind.tells_what_is_on_its_way() || on_its_way == 0),
+            count(200) == 1
+                && on_its_way + replayed == COPIES - 1
+                && (kind.tells_what_is_on_its_way() || on_its_way == 0),
             "round {round}: {} accepted, {on_its_way} on their way, {replayed} replayed",
             count(200)
         );
