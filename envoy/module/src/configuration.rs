@@ -1,9 +1,8 @@
 //! From a configuration's bytes to a policy at work.
 #![forbid(unsafe_code)]
 
-use secure_callbacks::problem::Problem;
-use secure_callbacks::{PolicyConfig, PolicyError};
-use secure_callbacks_envoy::Protection;
+use secure_callbacks::PolicyError;
+use secure_callbacks_envoy::{Protection, configuration};
 
 use crate::host::{ModuleHost, now};
 use crate::replay;
@@ -19,7 +18,7 @@ pub(crate) fn protect(name: &[u8], configuration: &[u8]) -> Option<Protection<Mo
         log::error!("secure_callbacks: configuration: filter_name is {name:?}, and must be {NAME:?}");
         return None;
     }
-    match read(configuration) {
+    match at_work(configuration) {
         Ok(protection) => {
             for place in protection.verifier().policy().short_secrets() {
                 log::warn!("secure_callbacks: configuration: {place}: fewer than 32 bytes");
@@ -33,13 +32,8 @@ pub(crate) fn protect(name: &[u8], configuration: &[u8]) -> Option<Protection<Mo
     }
 }
 
-/// Envoy hands over a `google.protobuf.StringValue` as its text, and a `google.protobuf.Struct` as JSON text.
-fn read(configuration: &[u8]) -> Result<Protection<ModuleHost>, PolicyError> {
-    if configuration.trim_ascii().is_empty() {
-        return Err(PolicyError::new("", Problem::Empty));
-    }
-    let not_text = |_| PolicyError::new("", Problem::Expected("JSON text or a google.protobuf.Struct"));
-    let policy = PolicyConfig::from_json(str::from_utf8(configuration).map_err(not_text)?)?.resolve(&Process)?;
+fn at_work(configuration: &[u8]) -> Result<Protection<ModuleHost>, PolicyError> {
+    let policy = configuration::read(configuration)?.resolve(&Process)?;
     let store = if policy.replay() {
         let store = replay::process().open(&policy, now());
         if store.is_none() {
