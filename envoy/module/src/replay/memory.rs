@@ -1,5 +1,5 @@
-//! What one policy remembers: one table under one lock. A look into it takes a tenth of a microsecond, of the thirty or
-//! more that a request takes, so workers hardly meet there.
+//! What one policy remembers: one table under one lock. To reserve and to settle takes 0.2 µs in it, of the 25 or more that
+//! a request adds, so that dozens of workers hardly meet there (`a_look_into_the_table` measures it).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -6,6 +6,8 @@
 
 mod memory;
 mod registry;
+#[cfg(test)]
+mod tests;
 
 pub use memory::Share;
 pub use registry::{Registry, process};
