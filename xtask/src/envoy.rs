@@ -10,6 +10,11 @@ pub(crate) const VERSION: &str = "1.40.0";
 /// The newest release of each supported line before it; of 1.38 the last whose package has V8, which runs the filter.
 pub(crate) const OLDER: [&str; 4] = ["1.36.4", "1.37.0", "1.38.2", "1.39.3"];
 
+/// Whether a release runs the dynamic module.
+pub(crate) fn runs_modules(version: &str) -> bool {
+    !version.starts_with("1.36.") && !version.starts_with("1.37.")
+}
+
 /// Tells the harness which of them to run instead of [`VERSION`].
 pub(crate) const VARIABLE: &str = "SECURE_CALLBACKS_ENVOY";
 

@@ -181,12 +181,18 @@ fn older_envoys(report: &mut Report) {
     for version in envoy::OLDER {
         // The rows alone, and a dot for each: they are named where the newest release runs them.
         let rows = ["test", "-p", "secure-callbacks-harness", "--test", "vectors", "--no-fail-fast"];
-        let quiet = Cmd::cargo(rows).args(["--", "--quiet", "vectors::envoy"]).env(envoy::VARIABLE, version);
+        let skipped: &[&str] = if envoy::runs_modules(version) { &[] } else { &["--skip", "envoy-module"] };
+        let quiet = Cmd::cargo(rows).args(["--", "--quiet", "vectors::envoy"]).args(skipped);
+        let quiet = quiet.env(envoy::VARIABLE, version);
         report.run_tests(&format!("vectors in Envoy {version}"), quiet);
         // The filter goes by what Envoy says of where an answer comes from.
         let answers = ["test", "-p", "secure-callbacks-harness", "--test", "hosts", "--no-fail-fast"];
         let quiet = Cmd::cargo(answers).args(["--", "--quiet", "answered_by"]).env(envoy::VARIABLE, version);
         report.run_tests(&format!("who answered, in Envoy {version}"), quiet);
+        if !envoy::runs_modules(version) {
+            let quiet = Cmd::cargo(answers).args(["--", "--quiet", "refuses_it"]).env(envoy::VARIABLE, version);
+            report.run_tests(&format!("the module refused, by Envoy {version}"), quiet);
+        }
     }
 }
 

@@ -75,6 +75,12 @@ fn other_envoy() -> Option<String> {
     std::env::var(ENVOY_VARIABLE).ok().filter(|version| !version.is_empty())
 }
 
+/// Whether the Envoy that is run can run the module.
+#[must_use]
+pub fn envoy_runs_modules() -> bool {
+    !other_envoy().is_some_and(|version| version.starts_with("1.36.") || version.starts_with("1.37."))
+}
+
 fn envoy_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| format!("envoy-{}", other_envoy().as_deref().unwrap_or(ENVOY)))

@@ -22,6 +22,21 @@ pub(crate) fn add(tests: &mut Vec<Test>) {
     tests.push(("the_policy_s_limit_of_the_body_is_the_only_one".into(), Box::new(limit)));
 }
 
+/// Of releases before 1.38.
+pub(crate) fn add_refusal(tests: &mut Vec<Test>) {
+    tests.push(("a_release_too_old_for_the_module_refuses_it".into(), Box::new(too_old)));
+}
+
+/// 1.36 names a function that it does not have; 1.37 says of any file that it can't load that it does not find it.
+fn too_old() -> Result<()> {
+    let outcome = check_envoy(envoy::filter(&policy(), envoy::Form::Struct, &[]))?;
+    let said =
+        ["undefined symbol: envoy_dynamic_module_callback_", "libsecure_callbacks.so not found in any search path"];
+    let named = said.iter().any(|said| outcome.output.contains(said));
+    ensure!(!outcome.success && named, "{}", outcome.output);
+    Ok(())
+}
+
 fn plain(policy: &Value) -> Value {
     envoy::configuration(policy, envoy::Form::Struct)
 }

@@ -46,31 +46,10 @@ fn main() {
     for kind in ProxyKind::ALL {
         let stage = Arc::new(common::Stage::new(kind));
         let mut tests = Vec::new();
-        configuration::add(&stage, &mut tests);
-        connections::add(&stage, &mut tests);
-        delivery::add(&stage, &mut tests);
-        secrecy::add(&stage, &mut tests);
-        slips::add(&stage, &mut tests);
-        around::add(&stage, &mut tests);
-        core_dumps::add(&stage, &mut tests);
-        match kind {
-            ProxyKind::Envoy | ProxyKind::EnvoyModule => {
-                envoy::add(&stage, &mut tests);
-                envoy_own_answers::add(&mut tests);
-                envoy_unfinished::add(&mut tests);
-                envoy_upgrade::add(&mut tests);
-                if kind == ProxyKind::EnvoyModule {
-                    envoy_module::add(&mut tests);
-                }
-            }
-            ProxyKind::NginxDebian | ProxyKind::NginxStable => {
-                nginx::add(&stage, &mut tests);
-                nginx_names::add(kind, &mut tests);
-                headless::add(&stage, &mut tests);
-                nginx_dav::add(&stage, &mut tests);
-                nginx_error_log::add(&stage, &mut tests);
-                nginx_redirects::add(&stage, &mut tests);
-            }
+        if kind == ProxyKind::EnvoyModule && !tools::envoy_runs_modules() {
+            envoy_module::add_refusal(&mut tests);
+        } else {
+            add(&stage, &mut tests);
         }
         let missing = tools::find(kind).err().filter(|_| tools::skipping_is_allowed());
         for (name, test) in tests {
@@ -89,4 +68,35 @@ fn main() {
     drop(stages);
     proxy::finish(conclusion.has_failed());
     conclusion.exit_if_failed();
+}
+
+/// All that is to be seen of a proxy.
+fn add(stage: &Arc<common::Stage>, tests: &mut Vec<common::Test>) {
+    let kind = stage.kind;
+    configuration::add(stage, tests);
+    connections::add(stage, tests);
+    delivery::add(stage, tests);
+    secrecy::add(stage, tests);
+    slips::add(stage, tests);
+    around::add(stage, tests);
+    core_dumps::add(stage, tests);
+    match kind {
+        ProxyKind::Envoy | ProxyKind::EnvoyModule => {
+            envoy::add(stage, tests);
+            envoy_own_answers::add(tests);
+            envoy_unfinished::add(tests);
+            envoy_upgrade::add(tests);
+            if kind == ProxyKind::EnvoyModule {
+                envoy_module::add(tests);
+            }
+        }
+        ProxyKind::NginxDebian | ProxyKind::NginxStable => {
+            nginx::add(stage, tests);
+            nginx_names::add(kind, tests);
+            headless::add(stage, tests);
+            nginx_dav::add(stage, tests);
+            nginx_error_log::add(stage, tests);
+            nginx_redirects::add(stage, tests);
+        }
+    }
 }
