@@ -19,7 +19,7 @@ fn started(body: &[u8], content_length: Option<u64>) -> Result<Pending, Rejectio
     let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length, connection: &() };
     verifier.start(&head, NOW).map_err(|verdict| match verdict {
         Verdict::Reject(refused) => refused.rejection,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     })
 }
 

@@ -110,7 +110,7 @@ impl Site {
     pub fn head(&self, callback: &Callback) -> Result<Pending, Rejection> {
         self.verifier.start(&head(callback), NOW).map_err(|verdict| match verdict {
             Verdict::Reject(refused) => refused.rejection,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         })
     }
 
