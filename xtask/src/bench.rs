@@ -46,6 +46,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
     }
     build::envoy()?;
+    build::envoy_module()?;
     build::nginx(&Nginx::system()?)?;
     build_filters()?;
     Cmd::cargo(["run", "--quiet", "--release", "-p", "secure-callbacks-bench", "--"]).args(arguments).shown()
