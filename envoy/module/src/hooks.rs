@@ -1,7 +1,7 @@
 //! What Envoy calls: every function here has C's calling convention, turns pointers into safe values, and lets no panic
 //! out, which would end Envoy and print the request. A panic costs its request a 503 and leaves a line in the log.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
@@ -95,21 +95,18 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_new(
     name: Bytes,
     configuration: Bytes,
-) -> *mut RoutePolicy {
+) -> *const c_void {
     let policy = || {
         // SAFETY: both are Envoy's, for this call.
         let (name, configuration) = unsafe { (name.read(), configuration.read()) };
-        RoutePolicy::new(name, configuration).map(Box::new)
+        RoutePolicy::new(name, configuration)
     };
-    guarded(policy).flatten().map_or(ptr::null_mut(), Box::into_raw)
+    guarded(policy).flatten().map_or(ptr::null(), |RoutePolicy(number)| ptr::without_provenance(number))
 }
 
-/// # Safety
-/// As Envoy calls it: once, for what `http_filter_per_route_config_new` returned.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(policy: *mut RoutePolicy) {
-    // SAFETY: as above; Envoy does not use it any more.
-    guarded(|| drop(unsafe { Box::from_raw(policy) }));
+extern "C" fn envoy_dynamic_module_on_http_filter_per_route_config_destroy(policy: *const c_void) {
+    guarded(|| RoutePolicy(policy.addr()).forget());
 }
 
 /// A request begins; null closes its stream.
@@ -179,9 +176,9 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     end_of_stream: bool,
 ) -> u32 {
     let headers = |request: &Request, stream: Stream| {
-        // SAFETY: the route has it of `http_filter_per_route_config_new`, and Envoy keeps the route for this call.
-        let route = unsafe { stream.route_config().cast::<RoutePolicy>().as_ref() };
-        status(request.headers(stream, route.map(|RoutePolicy(policy)| policy), end_of_stream))
+        let route = stream.route_config();
+        let route = if route.is_null() { None } else { RoutePolicy(route.addr()).policy() };
+        status(request.headers(stream, route, end_of_stream))
     };
     // SAFETY: as Envoy calls it.
     unsafe { on_request(envoy, request, true, headers) }

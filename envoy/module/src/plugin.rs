@@ -1,9 +1,9 @@
 //! One configuration of the filter's, or of a route's.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use secure_callbacks_envoy::Protection;
 
@@ -54,13 +54,32 @@ impl Plugin {
     }
 }
 
-/// A route's own policy, in the place of the filter's.
-pub(crate) struct RoutePolicy(pub(crate) Policy);
+/// A route's own policy, in the place of the filter's, as Envoy has it: by a number. (A route's configuration may as well
+/// name another module, whose pointer Envoy then hands to this one.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RoutePolicy(pub(crate) usize);
+
+static ROUTES: RwLock<BTreeMap<RoutePolicy, Policy>> = RwLock::new(BTreeMap::new());
 
 impl RoutePolicy {
     /// `None`: it is refused, and the log says why.
     pub(crate) fn new(name: &[u8], configuration: &[u8]) -> Option<Self> {
-        policy(name, configuration).map(Self)
+        let policy = policy(name, configuration)?;
+        // Nobody else has its address while it is there.
+        let number = Self(Arc::as_ptr(&policy).addr());
+        ROUTES.write().unwrap_or_else(PoisonError::into_inner).insert(number, policy);
+        Some(number)
+    }
+
+    /// The policy; `None`: it is no number of this module's.
+    pub(crate) fn policy(self) -> Option<Policy> {
+        ROUTES.read().unwrap_or_else(PoisonError::into_inner).get(&self).map(Arc::clone)
+    }
+
+    /// The route is gone.
+    pub(crate) fn forget(self) {
+        let policy = ROUTES.write().unwrap_or_else(PoisonError::into_inner).remove(&self);
+        drop(policy);
     }
 }
 

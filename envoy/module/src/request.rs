@@ -33,10 +33,10 @@ impl Request {
     }
 
     /// The head is complete; `route` is the route's own policy.
-    pub(crate) fn headers(&self, stream: Stream, route: Option<&Policy>, end_of_stream: bool) -> Flow {
+    pub(crate) fn headers(&self, stream: Stream, route: Option<Policy>, end_of_stream: bool) -> Flow {
         /// Tells requests apart, on whatever worker.
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let policy = self.policy.get_or_init(|| Arc::clone(route.unwrap_or(&self.plugin.policy)));
+        let policy = self.policy.get_or_init(|| route.unwrap_or_else(|| Arc::clone(&self.plugin.policy)));
         let most = policy.verifier().policy().max_body_size();
         if let Ok(mut filter) = self.filter.try_borrow_mut() {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -4,13 +4,17 @@ use crate::configuration::check_envoy;
 use crate::envoy::{LEVELS, start};
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::ids;
-use secure_callbacks_harness::proxy::{Directory, Ports, Proxy, envoy};
+use secure_callbacks_harness::proxy::{Directory, Ports, Process, Proxy, envoy, free_port};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, Message, Reply};
+use secure_callbacks_harness::tools;
 use secure_callbacks_harness::upstream::Upstream;
 use secure_callbacks_support::token::{API_KEY, SECRET};
 use secure_callbacks_support::{Framing, Token};
 use serde_json::{Value, json};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 pub(crate) fn add(tests: &mut Vec<Test>) {
@@ -19,6 +23,8 @@ pub(crate) fn add(tests: &mut Vec<Test>) {
     tests.push(("a_bad_policy_of_a_route_stops_the_start".into(), Box::new(bad_route)));
     tests.push(("a_secret_from_a_file".into(), Box::new(secret_from_file)));
     tests.push(("each_result_is_counted_from_zero".into(), Box::new(from_zero)));
+    tests.push(("the_module_is_never_unloaded".into(), Box::new(stays_loaded)));
+    tests.push(("a_listener_that_comes_back_remembers".into(), Box::new(removed_and_added)));
     tests.push(("the_policy_s_limit_of_the_body_is_the_only_one".into(), Box::new(limit)));
 }
 
@@ -193,4 +199,77 @@ fn limit() -> Result<()> {
     std::thread::sleep(Duration::from_millis(100));
     ensure!(running.proxy.access_log().contains("body_too_large"), "{}", log_end(&running.proxy));
     Ok(())
+}
+
+/// Linked so that it is never unloaded (`DF_1_NODELETE`): the last configuration that goes would take along what is
+/// remembered, and a thread would run code that is gone.
+fn stays_loaded() -> Result<()> {
+    const FLAGS_1: [u8; 8] = 0x6fff_fffb_u64.to_le_bytes();
+    let module = std::fs::read(tools::find(envoy::kind())?.filter)?;
+    let (entries, _) = module.as_chunks::<8>();
+    let flags = entries.windows(2).find(|entry| entry[0] == FLAGS_1).context("no DT_FLAGS_1")?[1];
+    ensure!(u64::from_le_bytes(flags) & 8 != 0, "DT_FLAGS_1 is {flags:?}");
+    Ok(())
+}
+
+/// With another capacity, too.
+fn removed_and_added() -> Result<()> {
+    let upstream = wait(Upstream::start())?;
+    let (ports, admin) = (Ports::new(envoy::kind())?, free_port()?);
+    let directory = Directory::new("removed")?;
+    let discovered = directory.path().join("discovered");
+    std::fs::create_dir(&discovered)?;
+    let put = |capacity: Option<u32>| -> Result<()> {
+        let listener = capacity.map(|capacity| {
+            let mut policy = policy();
+            policy["replay_capacity"] = json!(capacity);
+            let filter = envoy::filter(&policy, envoy::Form::Struct, &[]);
+            let listener = envoy::Listener::new(ports.http1, upstream.address(), filter);
+            let mut listener =
+                envoy::bootstrap(admin, Path::new("/dev/null"), &[listener])["static_resources"]["listeners"][0].take();
+            listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+            listener
+        });
+        let resources: Vec<_> = listener.into_iter().collect();
+        let aside = directory.write("aside.json", json!({ "resources": resources }).to_string())?;
+        Ok(std::fs::rename(aside, discovered.join("listeners.json"))?)
+    };
+    put(Some(1000))?;
+    let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
+    let listener = envoy::Listener::new(ports.http1, upstream.address(), filter);
+    let mut bootstrap = envoy::bootstrap(admin, Path::new("/dev/null"), &[listener]);
+    bootstrap["static_resources"]["listeners"] = json!([]);
+    bootstrap["dynamic_resources"] = json!({ "lds_config": { "resource_api_version": "V3", "path_config_source": {
+        "path": discovered.join("listeners.json"), "watched_directory": { "path": discovered },
+    } } });
+    let config = directory.write("envoy.json", bootstrap.to_string())?;
+    let mut command = Command::new(tools::program(envoy::kind())?);
+    command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", tools::target().join("dist")).arg("--config-path").arg(config);
+    command.args(["--use-dynamic-base-id", "--concurrency", "2", "--drain-time-s", "1", "--log-level", "warning"]);
+    command.args(["--service-node", "harness", "--service-cluster", "harness"]);
+    let process = Process::start(command, &directory.path().join("error.log"))?;
+    let listens = |due: bool| {
+        let found = || TcpStream::connect(ports.http1).is_ok() == due;
+        let seen = (0..300).any(|_| {
+            found() || {
+                std::thread::sleep(Duration::from_millis(50));
+                false
+            }
+        });
+        ensure!(seen, "the listener is there: {}; {}", !due, process.output());
+        // The configuration goes when its last connection has.
+        std::thread::sleep(Duration::from_secs(if due { 0 } else { 2 }));
+        Ok(())
+    };
+    listens(true)?;
+    let callback = Callback::new();
+    accepted(&upstream, &callback, &wait(send::send(ports, &callback.message))?, 1)?;
+    put(None)?;
+    listens(false)?;
+    put(Some(500))?;
+    listens(true)?;
+    let again = wait(send::send(ports, &callback.message))?;
+    ensure!(again.code().as_deref() == Some("replayed"), "{} {}", again.status, again.text());
+    let next = Callback::new();
+    accepted(&upstream, &next, &wait(send::send(ports, &next.message))?, 1)
 }
