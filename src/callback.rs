@@ -76,7 +76,7 @@ impl Callback {
                 self.0 = Stage::Body(pending);
                 Step::Hold
             }
-            Err(refused) => self.conclude(verifier, refused.into()),
+            Err(verdict) => self.conclude(verifier, verdict),
         }
     }
 

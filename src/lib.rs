@@ -41,7 +41,7 @@ pub mod verdict;
 pub mod verifier;
 
 pub use callback::{Callback, Step};
-pub use certificate::{Approved, CertificateState, Connection, Fingerprint};
+pub use certificate::{Approved, CertificateState, Connection, Fingerprint, NotGiven};
 pub use claim::Claim;
 pub use code::{Code, Fault, Rejection, Severity, Status};
 pub use conclusion::{Clearance, Conclusion, Outcome};

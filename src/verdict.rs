@@ -1,7 +1,7 @@
 //! What the checks can come to, with who sent the callback.
 
 use crate::claim::{Claim, Reason};
-use crate::code::{Fault, Rejection};
+use crate::code::{Code, Fault, Rejection};
 use crate::identity::Identity;
 
 /// A rejected callback, and who sent it, if its signature was good.
@@ -50,6 +50,18 @@ pub enum Verdict {
     Reject(Refused),
     /// It can't be told, or the callback can't be taken now.
     Fail(Fault, Option<Identity>),
+}
+
+impl Verdict {
+    /// Its code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Accept(_) => Code::Accepted,
+            Self::Reject(refused) => Code::Rejected(refused.rejection),
+            Self::Fail(fault, _) => Code::Failed(*fault),
+        }
+    }
 }
 
 impl From<Refused> for Verdict {

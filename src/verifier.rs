@@ -6,7 +6,7 @@
 //! end of body     payload hash → age → reservation (last, so that only authentic callbacks take room)
 //! ```
 
-use crate::certificate::Connection;
+use crate::certificate::{Connection, NotGiven};
 use crate::claim::{Claim, Reason};
 use crate::code::{Fault, Rejection};
 use crate::identity::{Identity, is_plain};
@@ -52,9 +52,16 @@ impl Verifier {
     /// Checks all that a request's head can tell.
     ///
     /// # Errors
-    /// The first check that failed.
-    pub fn start(&self, head: &RequestHead<'_>, now: UnixSeconds) -> Result<Pending, Refused> {
-        self.check_connection(head.connection)?;
+    /// The verdict, if it falls here: by the first check that failed, or that could not be made.
+    pub fn start(&self, head: &RequestHead<'_>, now: UnixSeconds) -> Result<Pending, Verdict> {
+        match self.check_connection(head.connection) {
+            Ok(None) => self.check_token(head, now).map_err(Verdict::Reject),
+            Ok(Some(rejection)) => Err(Verdict::Reject(rejection.into())),
+            Err(NotGiven) => Err(Verdict::Fail(Fault::ProxyFailed, None)),
+        }
+    }
+
+    fn check_token(&self, head: &RequestHead<'_>, now: UnixSeconds) -> Result<Pending, Refused> {
         let value = match head.token {
             TokenField::Absent => return Err(Rejection::TokenMissing.into()),
             TokenField::Repeated => return Err(Rejection::TokenMalformed.into()),
@@ -79,15 +86,15 @@ impl Verifier {
     }
 
     /// Where it comes from, before anything that it says. Each is asked only if the policy does.
-    fn check_connection(&self, connection: &dyn Connection) -> Result<(), Rejection> {
+    fn check_connection(&self, connection: &dyn Connection) -> Result<Option<Rejection>, NotGiven> {
         if let Some(networks) = self.policy.source_addresses()
             && !connection.source().is_some_and(|source| networks.contain(source))
         {
-            return Err(Rejection::SourceNotAllowed);
+            return Ok(Some(Rejection::SourceNotAllowed));
         }
         match self.policy.client_certificate() {
             Some(rule) => rule.check(connection),
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 

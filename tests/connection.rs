@@ -4,7 +4,9 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use secure_callbacks::{CertificateState, Connection, Fingerprint, PolicyConfig, RequestHead, TokenField, Verifier};
+use secure_callbacks::{
+    CertificateState, Connection, Fingerprint, NotGiven, PolicyConfig, RequestHead, TokenField, Verifier,
+};
 
 const FINGERPRINT: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -40,9 +42,12 @@ impl Connection for Client {
         self.subject.map(Into::into)
     }
 
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
+    fn dns_names(&self) -> Result<Vec<Vec<u8>>, NotGiven> {
         self.asked();
-        Some(self.dns_names.iter().map(|name| name.as_bytes().to_vec()).collect())
+        match self.dns_names {
+            NOT_GIVEN => Err(NotGiven),
+            names => Ok(names.iter().map(|name| name.as_bytes().to_vec()).collect()),
+        }
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {
@@ -60,8 +65,11 @@ fn code(rules: &str, client: &Client) -> &'static str {
     let json = format!(r#"{{"accounts":[{{"api_key":"k","secrets":["text:0123456789"]}}]{rules}}}"#);
     let policy = PolicyConfig::from_json(&json).unwrap().resolve(&()).unwrap();
     let head = RequestHead { token: TokenField::Absent, content_length: None, connection: client };
-    Verifier::new(policy).start(&head, 0).unwrap_err().rejection.as_str()
+    Verifier::new(policy).start(&head, 0).unwrap_err().code().as_str()
 }
+
+/// The proxy has no certificate to read.
+const NOT_GIVEN: &[&str] = &["not given"];
 
 const PASSED: &str = "token_missing";
 
@@ -133,4 +141,13 @@ fn a_certificate_that_can_not_be_read_is_none_of_the_named() {
     assert_eq!(code(r#","client_certificate":{"dns_names":["a.b"]}"#, &client), "client_certificate_mismatch");
     let client = Client { state: Some(CertificateState::Verified), subject: Some("CN=a,"), ..Client::default() };
     assert_eq!(code(r#","client_certificate":{"subjects":["CN=a"]}"#, &client), "client_certificate_mismatch");
+}
+
+#[test]
+fn a_certificate_that_the_proxy_does_not_give_is_no_fault_of_the_callers() {
+    let client = Client { state: Some(CertificateState::Verified), dns_names: NOT_GIVEN, ..Client::default() };
+    assert_eq!(code(r#","client_certificate":{"dns_names":["a.b"]}"#, &client), "proxy_failed");
+    // What is refused anyway is refused.
+    let rules = r#","client_certificate":{"dns_names":["a.b"],"subjects":["CN=a"]}"#;
+    assert_eq!(code(rules, &client), "client_certificate_mismatch");
 }

@@ -152,8 +152,8 @@ impl Connection for Client {
         None
     }
 
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        None
+    fn dns_names(&self) -> Result<Vec<Vec<u8>>, secure_callbacks::NotGiven> {
+        Ok(Vec::new())
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {

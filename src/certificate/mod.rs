@@ -28,6 +28,10 @@ pub enum CertificateState {
     Verified,
 }
 
+/// The proxy does not give what the policy asks for, whatever the certificate says: it is not set up to, or it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotGiven;
+
 /// The connection that a callback came on. The core asks only for what the policy needs, because each answer may cost
 /// the host a call.
 pub trait Connection {
@@ -40,8 +44,11 @@ pub trait Connection {
     /// Its subject, as RFC 2253 writes it; `None` if it can't be read.
     fn subject(&self) -> Option<Vec<u8>>;
 
-    /// The DNS names of its subject alternative name extension, all of them; `None` if it can't be read.
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>>;
+    /// The DNS names of its subject alternative name extension, all of them; none if it can't be read.
+    ///
+    /// # Errors
+    /// If it is not there to be read: then nobody is refused for what it says.
+    fn dns_names(&self) -> Result<Vec<Vec<u8>>, NotGiven>;
 
     /// Its fingerprint; `None` if it can't be read.
     fn fingerprint(&self) -> Option<Fingerprint>;
@@ -70,8 +77,8 @@ impl Connection for () {
         None
     }
 
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        None
+    fn dns_names(&self) -> Result<Vec<Vec<u8>>, NotGiven> {
+        Err(NotGiven)
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {
@@ -92,30 +99,32 @@ pub(crate) struct CertificateRule {
 }
 
 impl CertificateRule {
-    pub(crate) fn check(&self, connection: &dyn Connection) -> Result<(), Rejection> {
-        match connection.certificate() {
-            CertificateState::Missing => Err(Rejection::ClientCertificateMissing),
-            CertificateState::Unverified => Err(Rejection::ClientCertificateUnverified),
-            CertificateState::Verified if connection.remembered().is_some() => Ok(()),
-            CertificateState::Verified if self.is_met_by(connection) => {
+    /// Why it is refused, if it is.
+    pub(crate) fn check(&self, connection: &dyn Connection) -> Result<Option<Rejection>, NotGiven> {
+        Ok(match connection.certificate() {
+            CertificateState::Missing => Some(Rejection::ClientCertificateMissing),
+            CertificateState::Unverified => Some(Rejection::ClientCertificateUnverified),
+            CertificateState::Verified if connection.remembered().is_some() => None,
+            CertificateState::Verified if self.is_met_by(connection)? => {
                 connection.remember(Approved(()));
-                Ok(())
+                None
             }
             // Not remembered: what could not be read this time may be readable the next.
-            CertificateState::Verified => Err(Rejection::ClientCertificateMismatch),
-        }
+            CertificateState::Verified => Some(Rejection::ClientCertificateMismatch),
+        })
     }
 
-    fn is_met_by(&self, connection: &dyn Connection) -> bool {
+    fn is_met_by(&self, connection: &dyn Connection) -> Result<bool, NotGiven> {
         let subject_met = || connection.subject().is_some_and(|shown| WantedSubject::any_is(&self.subjects, &shown));
-        let dns_name_met = || {
-            let shown = connection.dns_names().unwrap_or_default();
-            shown.iter().any(|name| self.dns_names.iter().any(|pattern| pattern.matches(name)))
-        };
         let fingerprint_met = || connection.fingerprint().is_some_and(|shown| self.fingerprints.contains(&shown));
-        (self.fingerprints.is_empty() || fingerprint_met())
-            && (self.subjects.is_empty() || subject_met())
-            && (self.dns_names.is_empty() || dns_name_met())
+        if !(self.fingerprints.is_empty() || fingerprint_met()) || !(self.subjects.is_empty() || subject_met()) {
+            return Ok(false);
+        }
+        if self.dns_names.is_empty() {
+            return Ok(true);
+        }
+        let shown = connection.dns_names()?;
+        Ok(shown.iter().any(|name| self.dns_names.iter().any(|pattern| pattern.matches(name))))
     }
 }
 

@@ -24,6 +24,8 @@ const WASM_FLAGS: [&str; 6] =
 pub(crate) enum Build {
     /// The proxy-wasm filter, one for every Envoy: `target/dist/secure_callbacks.wasm`.
     Filter,
+    /// The dynamic module for Envoy, one for every release that runs it: `target/dist/libsecure_callbacks.so`.
+    EnvoyModule,
     /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`.
     NginxModule(&'static Proxy),
 }
@@ -51,6 +53,7 @@ impl Build {
     pub(crate) fn of(proxy: &'static Proxy) -> impl Iterator<Item = Self> {
         proxy.artifacts.iter().map(move |artifact| match artifact {
             Artifact::Filter => Self::Filter,
+            Artifact::EnvoyModule => Self::EnvoyModule,
             Artifact::NginxModule => Self::NginxModule(proxy),
         })
     }
@@ -66,16 +69,16 @@ impl Build {
         builds
     }
 
-    /// One of each sort, for the proxies that the demo shows.
+    /// What the demo and the containers show.
     pub(crate) fn shown() -> Vec<Self> {
         let proxies = proxies::envoy().into_iter().chain(proxies::system_nginx());
-        proxies.flat_map(Self::of).collect()
+        proxies.flat_map(Self::of).filter(|build| *build != Self::EnvoyModule).collect()
     }
 
     /// What it runs in.
     pub(crate) fn product(self) -> Product {
         match self {
-            Self::Filter => Product::Envoy,
+            Self::Filter | Self::EnvoyModule => Product::Envoy,
             Self::NginxModule(_) => Product::Nginx,
         }
     }
@@ -84,6 +87,7 @@ impl Build {
     pub(crate) fn title(self) -> String {
         match self {
             Self::Filter => "the filter".into(),
+            Self::EnvoyModule => "Envoy's module".into(),
             Self::NginxModule(proxy) => format!("the module for {proxy}"),
         }
     }
@@ -92,6 +96,7 @@ impl Build {
     pub(crate) fn needs(self) -> Vec<Part> {
         match self {
             Self::Filter => vec![Part::Wasm],
+            Self::EnvoyModule => Vec::new(),
             Self::NginxModule(proxy) => vec![Part::Packages, Part::Proxy(proxy)],
         }
     }
@@ -114,6 +119,15 @@ impl Build {
                 let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy_wasm.wasm");
                 wasm::finish(&read(&made)?)?
             }
+            Self::EnvoyModule => {
+                // Other flags than the tools' are other builds of all they share: it has a directory of its own.
+                let target = target.join("envoy-module");
+                Cmd::cargo(["build", "--release", "-p", "secure-callbacks-envoy-module", "--target-dir"])
+                    .arg(&target)
+                    .portable(&target, &[])
+                    .logged("build-envoy-module")?;
+                read(&target.join("release/libsecure_callbacks_envoy_module.so"))?
+            }
             Self::NginxModule(proxy) => {
                 let nginx = Nginx::of(proxy)?;
                 nginx_cargo(&nginx, "build", target).logged(&format!("build-nginx-{}", nginx.version))?;
@@ -127,6 +141,7 @@ impl Build {
     pub(crate) fn file(self) -> Result<PathBuf> {
         Ok(match self {
             Self::Filter => "secure_callbacks.wasm".into(),
+            Self::EnvoyModule => "libsecure_callbacks.so".into(),
             Self::NginxModule(proxy) => {
                 Path::new(&format!("nginx-{}", Nginx::of(proxy)?.version)).join("ngx_http_secure_callbacks_module.so")
             }

@@ -6,7 +6,7 @@ mod dns_names;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use secure_callbacks::Approved;
+use secure_callbacks::{Approved, NotGiven};
 
 use crate::host::{Attribute, Host};
 
@@ -47,21 +47,20 @@ pub(crate) struct Certificate {
 impl Certificate {
     /// The subject (RFC 2253).
     pub(crate) fn subject(&self, host: &impl Host) -> Option<&[u8]> {
-        read_once(&self.subject, || subject(host)).map(Vec::as_slice)
+        match self.subject.get() {
+            Some(known) => Some(known),
+            // What can't be read is not remembered.
+            None => subject(host).map(|subject| self.subject.get_or_init(|| subject).as_slice()),
+        }
     }
 
     /// Every DNS name. From the certificate itself: the property for DNS names gives only the first.
-    pub(crate) fn dns_names(&self, host: &impl Host) -> Option<&[Vec<u8>]> {
-        let read = || dns_names::dns_names(&host.attribute(Attribute::PeerCertificate)?);
-        read_once(&self.dns_names, read).map(Vec::as_slice)
-    }
-}
-
-/// What can't be read is not remembered.
-fn read_once<T>(place: &OnceLock<T>, read: impl FnOnce() -> Option<T>) -> Option<&T> {
-    match place.get() {
-        Some(known) => Some(known),
-        None => read().map(|value| place.get_or_init(|| value)),
+    pub(crate) fn dns_names(&self, host: &impl Host) -> Result<&[Vec<u8>], NotGiven> {
+        if let Some(known) = self.dns_names.get() {
+            return Ok(known);
+        }
+        let certificate = host.attribute(Attribute::PeerCertificate).ok_or(NotGiven)?;
+        Ok(dns_names::dns_names(&certificate).map_or(&[], |names| self.dns_names.get_or_init(|| names)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use secure_callbacks::{Approved, CertificateState, Connection, Fingerprint};
+use secure_callbacks::{Approved, CertificateState, Connection, Fingerprint, NotGiven};
 
 use crate::certificates::{self, Certificate, Certificates};
 use crate::host::{Attribute, Host};
@@ -62,8 +62,8 @@ impl<H: Host> Connection for Downstream<'_, H> {
         self.shown()?.subject(self.host).map(<[u8]>::to_vec)
     }
 
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
-        self.shown()?.dns_names(self.host).map(<[Vec<u8>]>::to_vec)
+    fn dns_names(&self) -> Result<Vec<Vec<u8>>, NotGiven> {
+        self.shown().ok_or(NotGiven)?.dns_names(self.host).map(<[Vec<u8>]>::to_vec)
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {

@@ -66,6 +66,11 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
         }
     }
 
+    /// What it asks of Envoy.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
     /// The head is complete.
     pub fn request_headers(&mut self, end_of_stream: bool) -> Flow {
         let Some(protection) = self.protection.clone() else {

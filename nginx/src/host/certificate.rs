@@ -15,7 +15,7 @@ use ngx::ffi::{
     SSL_get1_peer_certificate, X509, X509_digest, X509_free, X509_get_ext_d2i, ngx_connection_t, ngx_int_t, ngx_pool_t,
     ngx_ssl_get_client_verify, ngx_ssl_get_subject_dn, ngx_str_t,
 };
-use secure_callbacks::{CertificateState, Connection, Fingerprint};
+use secure_callbacks::{CertificateState, Connection, Fingerprint, NotGiven};
 
 use super::pool::Keep;
 use super::request::Request;
@@ -40,9 +40,9 @@ impl Connection for Request<'_> {
         Some(self.client_subject().as_bytes().to_vec())
     }
 
-    fn dns_names(&self) -> Option<Vec<Vec<u8>>> {
+    fn dns_names(&self) -> Result<Vec<Vec<u8>>, NotGiven> {
         let read = || Certificate::of(*self).map(|certificate| certificate.dns_names());
-        Known::of(*self)?.dns_names.get_or_init(read).clone()
+        Known::of(*self).and_then(|known| known.dns_names.get_or_init(read).clone()).ok_or(NotGiven)
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {

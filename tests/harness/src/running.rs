@@ -180,12 +180,9 @@ impl Envoy<'_> {
             let listeners: Vec<_> = filters
                 .into_iter()
                 .zip(&ports)
-                .map(|(filters, ports)| envoy::Listener {
-                    address: ports.http1,
-                    filters,
-                    settings: settings.clone(),
-                    transport: Value::Null,
-                    upstream,
+                .map(|(filters, ports)| {
+                    let listener = envoy::Listener::new(ports.http1, upstream, Value::Null);
+                    envoy::Listener { filters, settings: settings.clone(), ..listener }
                 })
                 .collect();
             Proxy::envoy_with(directory, &listeners, &environment, levels, workers).await

@@ -1,5 +1,5 @@
 //! A suite of tests on real proxies: `<suite>::<proxy>::<test>`, for every proxy there is.
-use crate::proxy;
+use crate::proxy::{self, envoy};
 use crate::tools::{self, ProxyKind};
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
@@ -87,7 +87,8 @@ impl Tests<'_> {
         test: impl FnOnce() -> Result<()> + Send + 'static,
     ) {
         let name = format!("{}::{}", self.kind.name(), name.as_ref());
-        self.suite.add(&name, self.missing.as_deref().or(left_out), test);
+        let kind = self.kind;
+        self.suite.add(&name, self.missing.as_deref().or(left_out), move || envoy::with(kind, test));
     }
 
     /// Adds what only measures, if the command line asks for tests that are ignored otherwise.

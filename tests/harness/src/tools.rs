@@ -1,6 +1,6 @@
 //! Where the proxies and the built filters are. All of it is put there by `cargo xtask build`.
 use anyhow::{Context, Result, bail};
-use secure_callbacks_proxies::{self as proxies, Product, Proxy, Source};
+use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy, Source};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 pub enum ProxyKind {
     /// The Envoy of this run: there is one at a time.
     Envoy,
+    /// The same Envoy with the dynamic module.
+    EnvoyModule,
     /// An nginx.
     Nginx(&'static Version),
 }
@@ -19,12 +21,18 @@ pub enum ProxyKind {
 pub struct Version {
     proxy: &'static Proxy,
     name: String,
+    /// An Envoy's with the module in it.
+    module_name: String,
 }
 
 /// Every entry.
 static VERSIONS: LazyLock<Vec<Version>> = LazyLock::new(|| {
     proxies::check().unwrap_or_else(|problem| panic!("{problem}"));
-    proxies::all().iter().map(|proxy| Version { proxy, name: name(proxy) }).collect()
+    let version = |proxy| {
+        let name = name(proxy);
+        Version { proxy, module_name: name.replace("envoy-", "envoy-module-"), name }
+    };
+    proxies::all().iter().map(version).collect()
 });
 
 /// The version of a suite's nginx is what that says: it moves.
@@ -46,11 +54,17 @@ impl ProxyKind {
         let chosen = chosen();
         let all =
             VERSIONS.iter().filter(|version| chosen.map_or(version.proxy.suites.is_none(), |it| version.proxy == it));
-        let kind = |version: &'static Version| match version.proxy.product {
-            Product::Envoy => Self::Envoy,
-            Product::Nginx => Self::Nginx(version),
+        let kinds = |version: &'static Version| match version.proxy.product {
+            Product::Envoy if version.proxy.takes(Artifact::EnvoyModule) => vec![Self::Envoy, Self::EnvoyModule],
+            Product::Envoy => vec![Self::Envoy],
+            Product::Nginx => vec![Self::Nginx(version)],
         };
-        all.map(kind).collect()
+        all.flat_map(kinds).collect()
+    }
+
+    /// Those that the examples and the documents are about.
+    pub fn documented() -> impl Iterator<Item = Self> {
+        Self::all().into_iter().filter(|kind| *kind != Self::EnvoyModule)
     }
 
     /// Every nginx that the module is packed for.
@@ -73,19 +87,28 @@ impl ProxyKind {
     /// The name that tests carry: product and version.
     #[must_use]
     pub fn name(self) -> &'static str {
-        &self.version().name
+        let version = self.version();
+        if self == Self::EnvoyModule { &version.module_name } else { &version.name }
     }
 
     /// Whether it is one of the nginx versions.
     #[must_use]
     pub fn is_nginx(self) -> bool {
+        matches!(self, Self::Nginx(_))
+    }
+
+    /// Whether it tells a callback that is on its way from one that was taken.
+    #[must_use]
+    pub fn tells_what_is_on_its_way(self) -> bool {
         self != Self::Envoy
     }
 
     fn version(self) -> &'static Version {
         let is_envoy = |proxy: &&Proxy| proxy.product == Product::Envoy;
         match self {
-            Self::Envoy => version(chosen().filter(is_envoy).unwrap_or_else(|| proxies::envoy().unwrap())),
+            Self::Envoy | Self::EnvoyModule => {
+                version(chosen().filter(is_envoy).unwrap_or_else(|| proxies::envoy().unwrap()))
+            }
             Self::Nginx(version) => version,
         }
     }
@@ -93,6 +116,13 @@ impl ProxyKind {
 
 fn version(proxy: &Proxy) -> &'static Version {
     VERSIONS.iter().find(|version| version.proxy == proxy).unwrap()
+}
+
+/// Whether this run is about an Envoy that can't run the module.
+#[must_use]
+pub fn envoy_is_too_old_for_the_module() -> bool {
+    let all = ProxyKind::all();
+    all.contains(&ProxyKind::Envoy) && !all.contains(&ProxyKind::EnvoyModule)
 }
 
 /// The one proxy to run, where one is named.
@@ -128,7 +158,7 @@ pub fn program(kind: ProxyKind) -> Result<PathBuf> {
     let path = kind.proxy().program(&target());
     // `/1.40.0/` among other things, or `nginx/1.22.1`.
     let (flag, version) = match kind {
-        ProxyKind::Envoy => ("--version", format!("/{}/", kind.proxy().version)),
+        ProxyKind::Envoy | ProxyKind::EnvoyModule => ("--version", format!("/{}/", kind.proxy().version)),
         ProxyKind::Nginx(version) => ("-v", version.name.replace("nginx-", "nginx/")),
     };
     let output = Command::new(&path).arg(flag).output();
@@ -147,6 +177,7 @@ pub fn find(kind: ProxyKind) -> Result<Tools> {
     let program = program(kind)?;
     let filter = match kind {
         ProxyKind::Envoy => target().join("dist/secure_callbacks.wasm"),
+        ProxyKind::EnvoyModule => target().join("dist/libsecure_callbacks.so"),
         nginx => target().join("dist").join(nginx.name()).join("ngx_http_secure_callbacks_module.so"),
     };
     if !filter.is_file() {

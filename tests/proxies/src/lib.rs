@@ -86,14 +86,16 @@ impl Source {
 pub enum Artifact {
     /// The proxy-wasm filter: one for every Envoy.
     Filter,
-    /// The dynamic module: another one for each nginx.
+    /// The dynamic module for Envoy: one for every Envoy from 1.38 on.
+    EnvoyModule,
+    /// The dynamic module for nginx: another one for each nginx.
     NginxModule,
 }
 
 impl Artifact {
     fn product(self) -> Product {
         match self {
-            Self::Filter => Product::Envoy,
+            Self::Filter | Self::EnvoyModule => Product::Envoy,
             Self::NginxModule => Product::Nginx,
         }
     }
@@ -156,6 +158,12 @@ pub fn named(name: &str) -> Result<&'static Proxy, String> {
 }
 
 impl Proxy {
+    /// Whether this runs in it.
+    #[must_use]
+    pub fn takes(&self, artifact: Artifact) -> bool {
+        self.artifacts.contains(&artifact)
+    }
+
     /// Product and version, such as `nginx-1.22.1`.
     #[must_use]
     pub fn name(&self) -> String {

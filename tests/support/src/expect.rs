@@ -12,6 +12,8 @@ pub enum Host {
     Core,
     /// The proxy-wasm filter in Envoy.
     Envoy,
+    /// The dynamic module in Envoy.
+    EnvoyModule,
     /// The dynamic module in Nginx.
     Nginx,
 }
@@ -35,6 +37,11 @@ pub struct Expectation {
     /// The whole body of the reply.
     #[serde(default)]
     pub reply_body: Option<String>,
+}
+
+impl Host {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Core, Self::Envoy, Self::EnvoyModule, Self::Nginx];
 }
 
 impl Expectation {

@@ -3,7 +3,7 @@
 use secure_callbacks::replay::{Census, Layout, Slot, Table};
 use secure_callbacks::{
     Answer, AnsweredBy, Callback, Conclusion, Pending, PolicyConfig, Rejection, ReplayStore, RequestHead, Reservation,
-    Settled, Step, TokenField, Verifier,
+    Settled, Step, TokenField, Verdict, Verifier,
 };
 
 use crate::Token;
@@ -42,7 +42,10 @@ impl Site {
     /// # Errors
     /// The first check that failed.
     pub fn start(&self, head: &RequestHead<'_>) -> Result<Pending, Rejection> {
-        self.verifier.start(head, NOW).map_err(|refused| refused.rejection)
+        self.verifier.start(head, NOW).map_err(|verdict| match verdict {
+            Verdict::Reject(refused) => refused.rejection,
+            other => unreachable!("{other:?}"),
+        })
     }
 
     /// Head, pieces of the body and end, as a proxy hands them over, until something else than the next is due.

@@ -120,7 +120,7 @@ impl Row {
         if let Err(problem) = self.try_render_before(1_700_000_000, "trial") {
             return Some(format!("before: {problem}"));
         }
-        let cases = [Host::Core, Host::Envoy, Host::Nginx].map(|host| self.expect_for(host));
+        let cases = Host::ALL.map(|host| self.expect_for(host));
         if let Some(problem) = cases.iter().flatten().find_map(Case::problem) {
             return Some(problem.into());
         }

@@ -4,7 +4,8 @@ use prost::Message;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use secure_callbacks::SecretSource;
-use secure_callbacks_envoy_wasm::configuration::{SandboxSecrets, configure, read, warnings_to_tell};
+use secure_callbacks_envoy::configuration::read;
+use secure_callbacks_envoy_wasm::configuration::{SandboxSecrets, configure, warnings_to_tell};
 
 use super::fake::{FakeEnvoy, Known, NOW, Shared};
 

@@ -121,6 +121,7 @@ pub(crate) fn catalogue() -> Vec<Peer> {
         Peer::new(Envoy, "noop", "a wasm filter that does nothing", "noop.yaml"),
         Peer::new(Envoy, "hold", "a wasm filter that only reads head and body", "hold.yaml"),
         Peer::new(Envoy, "ours", "secure-callbacks", "ours.yaml").checks(TokenAndBody, ALL),
+        Peer::new(Envoy, "module", "secure-callbacks, the dynamic module", "module.yaml").checks(TokenAndBody, ALL),
         Peer::new(Envoy, "other", "secure-callbacks, the other build", "ours.yaml").checks(TokenAndBody, ALL),
         Peer::new(Envoy, "jwt_authn", "Envoy's jwt_authn", "jwt_authn.yaml").checks(Token, "token"),
         Peer::new(Envoy, "ext_authz", "ext_authz to a Rust service", "ext_authz.yaml")

@@ -152,6 +152,7 @@ fn command(kind: ProxyKind, directory: &Path, site: &Site) -> Result<Command> {
     if kind == ProxyKind::Envoy {
         command.args(["--config-path", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1"]);
         command.args(["--log-level", "warning", "--drain-time-s", "1"]);
+        command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", tools::target().join("dist"));
     } else {
         command.arg("-p").arg(directory).arg("-c").arg(directory.join("nginx.conf")).args(["-e", "error.log"]);
         // What the Lua module loads; nothing else of nginx is there.

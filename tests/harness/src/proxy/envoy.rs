@@ -1,6 +1,7 @@
 //! Envoy's configuration, as the JSON it reads.
-use crate::tools;
+use crate::tools::{self, ProxyKind};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -11,6 +12,24 @@ pub enum Form {
     Struct,
     /// `google.protobuf.StringValue` holding JSON text.
     Text,
+}
+
+thread_local! {
+    static KIND: Cell<ProxyKind> = const { Cell::new(ProxyKind::Envoy) };
+}
+
+/// Runs a test on this thread with filters for one of the two hosts in Envoy, where `kind` is one.
+pub fn with<T>(kind: ProxyKind, test: impl FnOnce() -> T) -> T {
+    let before = KIND.replace(if kind.is_nginx() { ProxyKind::Envoy } else { kind });
+    let result = test();
+    KIND.set(before);
+    result
+}
+
+/// Which of the two hosts in Envoy the present test is for.
+#[must_use]
+pub fn kind() -> ProxyKind {
+    KIND.get()
 }
 
 /// One listener with one filter before one upstream.
@@ -24,6 +43,10 @@ pub struct Listener {
     pub settings: Value,
     /// The transport socket: `null` for plain TCP, [`tls`] for TLS.
     pub transport: Value,
+    /// How much of a body Envoy holds.
+    pub buffer_limit: u32,
+    /// Whether the module is handed the clients' certificates, where it needs that for their names.
+    pub hands_certificates: bool,
     /// Where requests go.
     pub upstream: SocketAddr,
 }
@@ -32,7 +55,17 @@ impl Listener {
     /// A listener with the filter under `policy`.
     #[must_use]
     pub fn new(address: SocketAddr, upstream: SocketAddr, filter: Value) -> Self {
-        Self { address, filters: vec![filter], settings: json!({}), transport: Value::Null, upstream }
+        // Larger than any max_body_size in use, so that the filter's own limit is what answers.
+        let buffer_limit = 4 * 1024 * 1024;
+        Self {
+            address,
+            filters: vec![filter],
+            settings: json!({}),
+            transport: Value::Null,
+            buffer_limit,
+            hands_certificates: true,
+            upstream,
+        }
     }
 }
 
@@ -51,6 +84,9 @@ pub fn configuration(policy: &Value, form: Form) -> Value {
 /// the machine that the policy may name.
 #[must_use]
 pub fn filter(policy: &Value, form: Form, host_env_keys: &[&str]) -> Value {
+    if kind() == ProxyKind::EnvoyModule {
+        return module_filter("secure_callbacks", configuration(policy, form));
+    }
     json!({
         "name": "secure_callbacks",
         "typed_config": {
@@ -68,6 +104,43 @@ pub fn filter(policy: &Value, form: Form, host_env_keys: &[&str]) -> Value {
                 },
                 "configuration": configuration(policy, form),
             },
+        },
+    })
+}
+
+/// The dynamic module under a configuration (or none, `null`), called `name`. It reads all of the environment.
+#[must_use]
+pub fn module_filter(name: &str, configuration: Value) -> Value {
+    let mut config = json!({
+        "@type": MODULE_TYPE,
+        "dynamic_module_config": { "name": "secure_callbacks" },
+        "filter_name": name,
+    });
+    if !configuration.is_null() {
+        config["filter_config"] = configuration;
+    }
+    json!({ "name": "secure_callbacks", "typed_config": config })
+}
+
+const MODULE_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
+
+/// Where a filter has its configuration.
+pub fn configuration_of(filter: &mut Value) -> &mut Value {
+    let config = &mut filter["typed_config"];
+    if kind() == ProxyKind::EnvoyModule { &mut config["filter_config"] } else { &mut config["config"]["configuration"] }
+}
+
+/// Hands the client's certificate to the module, which Envoy does not.
+fn peer_certificate() -> Value {
+    json!({
+        "name": "peer_certificate",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+            "on_request_headers": [{
+                "object_key": "secure_callbacks.peer_certificate",
+                "factory_key": "envoy.string",
+                "format_string": { "text_format_source": { "inline_string": "%DOWNSTREAM_PEER_CERT%" } },
+            }],
         },
     })
 }
@@ -110,7 +183,10 @@ pub fn discovered(name: &str, directory: &Path) -> Value {
                     "watched_directory": { "path": directory },
                 },
             },
-            "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+            "type_urls": [match kind() {
+                ProxyKind::EnvoyModule => MODULE_TYPE,
+                _ => "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            }],
         },
     })
 }
@@ -128,6 +204,7 @@ pub fn discovery(name: &str, filter: &Value) -> Value {
 /// The whole configuration: the admin port, the listeners, and an access log at `access_log`.
 #[must_use]
 pub fn bootstrap(admin: SocketAddr, access_log: &Path, listeners: &[Listener]) -> Value {
+    let is_module = kind() == ProxyKind::EnvoyModule;
     let (mut listening, mut clusters) = (Vec::new(), Vec::new());
     for (index, listener) in listeners.iter().enumerate() {
         let name = format!("listener_{index}");
@@ -141,8 +218,7 @@ pub fn bootstrap(admin: SocketAddr, access_log: &Path, listeners: &[Listener]) -
         listening.push(json!({
             "name": name,
             "address": address(listener.address),
-            // Larger than any max_body_size in use, so that the filter's own limit is what answers.
-            "per_connection_buffer_limit_bytes": 4 * 1024 * 1024,
+            "per_connection_buffer_limit_bytes": listener.buffer_limit,
             "filter_chains": [chain],
         }));
         clusters.push(json!({
@@ -156,6 +232,12 @@ pub fn bootstrap(admin: SocketAddr, access_log: &Path, listeners: &[Listener]) -
     }
     json!({
         "admin": { "address": address(admin) },
+        // The module's metrics under their own names.
+        "layered_runtime": { "layers": [{ "name": "module", "static_layer": if is_module {
+            json!({ "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix": true })
+        } else {
+            json!({})
+        } }] },
         "static_resources": { "listeners": listening, "clusters": clusters },
         // What makes labels of the parts of the metrics' names.
         "stats_config": { "stats_tags": [
@@ -174,7 +256,12 @@ const ACCESS_LOG: &str = "%REQ(:PATH)% %RESPONSE_CODE% %FILTER_STATE(wasm.secure
     %FILTER_STATE(wasm.secure_callbacks_jti:PLAIN)%\n";
 
 fn connection_manager(name: &str, listener: &Listener, access_log: &Path) -> Value {
+    let is_module = kind() == ProxyKind::EnvoyModule;
     let mut filters = listener.filters.clone();
+    if is_module && listener.hands_certificates && !listener.transport.is_null() {
+        filters.insert(0, peer_certificate());
+    }
+    let log_format = if is_module { ACCESS_LOG.replace("wasm.", "") } else { ACCESS_LOG.into() };
     filters.push(json!({
         "name": "envoy.filters.http.router",
         "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
@@ -198,7 +285,7 @@ fn connection_manager(name: &str, listener: &Listener, access_log: &Path) -> Val
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
                 "path": access_log,
-                "log_format": { "text_format_source": { "inline_string": ACCESS_LOG } },
+                "log_format": { "text_format_source": { "inline_string": log_format } },
             },
         }],
     });

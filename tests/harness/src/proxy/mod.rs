@@ -130,7 +130,7 @@ impl Proxy {
         let admin = free_port()?;
         let bootstrap = envoy::bootstrap(admin, &directory.path().join("access.log"), listeners);
         let config = directory.write("envoy.json", serde_json::to_vec_pretty(&bootstrap)?)?;
-        let mut command = Command::new(tools::program(ProxyKind::Envoy)?);
+        let mut command = envoy_command()?;
         command.arg("--config-path").arg(config).args(["--use-dynamic-base-id", "--concurrency", &workers.to_string()]);
         // Without a name it does not ask for configurations by discovery, not even a file.
         command.args(["--service-node", "harness", "--service-cluster", "harness"]);
@@ -139,7 +139,7 @@ impl Proxy {
         command.envs(environment.iter().cloned());
         let mut process = Process::start(command, &directory.path().join("error.log"))?;
         process.wait_until(|| is_live(admin)).await.context("starting envoy")?;
-        Ok(Self { kind: ProxyKind::Envoy, process, directory, ports: BTreeMap::new(), admin: Some(admin) })
+        Ok(Self { kind: envoy::kind(), process, directory, ports: BTreeMap::new(), admin: Some(admin) })
     }
 
     /// Where `policy` is in force.
@@ -243,10 +243,17 @@ pub fn check_envoy(directory: &Directory, listeners: &[envoy::Listener], environ
     let admin = SocketAddr::from(([127, 0, 0, 1], 0));
     let bootstrap = envoy::bootstrap(admin, Path::new("/dev/null"), listeners);
     let config = directory.write("envoy.json", serde_json::to_vec_pretty(&bootstrap)?)?;
-    let mut command = Command::new(tools::program(ProxyKind::Envoy)?);
+    let mut command = envoy_command()?;
     command.args(["--mode", "validate", "--config-path"]).arg(config).args(["--log-level", "warning"]);
     command.envs(environment.iter().cloned());
     process::run(command, &directory.path().join("check.log"))
+}
+
+fn envoy_command() -> Result<Command> {
+    let mut command = Command::new(tools::program(envoy::kind())?);
+    // Where the module is found by its name.
+    command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", tools::target().join("dist"));
+    Ok(command)
 }
 
 fn nginx_command(kind: ProxyKind, directory: &Directory, config: &Path) -> Result<Command> {

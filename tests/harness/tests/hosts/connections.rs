@@ -211,7 +211,7 @@ fn pipelined(running: &Running) -> Result<()> {
         match connection.reply().await {
             Ok(third) => running.accepted(&callbacks[2], &third, 1),
             // Envoy may close after a refusal that has more bytes behind it: the sender tries the rest again.
-            Err(_) if running.proxy.kind == ProxyKind::Envoy => running.untouched(&callbacks[2]),
+            Err(_) if !running.proxy.kind.is_nginx() => running.untouched(&callbacks[2]),
             Err(error) => Err(error.context("the third reply")),
         }
     })
@@ -265,7 +265,7 @@ fn expect_continue_refused(running: &Running) -> Result<()> {
         writer.write(&writes.concat()).await?;
         let mut reply = reader.any_reply().await?;
         // Nginx refuses before it asks for the body. Envoy asks before the filter runs, and the refusal waits for it.
-        if running.proxy.kind == ProxyKind::Envoy {
+        if !running.proxy.kind.is_nginx() {
             ensure!(reply.status == 100, "status {} instead of 100", reply.status);
             writer.write(&body).await?;
             reply = reader.reply().await?;

@@ -47,7 +47,8 @@ fn at_once(running: &Running) -> Result<()> {
     };
     let outcomes = wait(async { tokio::time::timeout(PATIENCE, copies).await.context("no end of it")? })?;
     // Envoy's sandbox can't tell what is on its way from what was taken.
-    let refusal = if running.proxy.admin().is_some() { "401 replayed" } else { "503 replay_in_flight" };
+    let tells = running.proxy.kind.tells_what_is_on_its_way();
+    let refusal = if tells { "503 replay_in_flight" } else { "401 replayed" };
     let (first, last) = outcomes.split_at(COPIES - 1);
     ensure!(first.iter().all(|outcome| outcome == refusal) && last == ["200 "], "{outcomes:?}");
     ensure!(running.upstream.deliveries(&callback.id) == 1, "delivered more than once");

@@ -7,6 +7,7 @@ use secure_callbacks_harness::running::{Envoy, Running};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send;
 use secure_callbacks_harness::suite::Tests;
+use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_support::{Framing, merged};
 use serde_json::json;
 use std::io::{Read as _, Write as _};
@@ -14,8 +15,10 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
-    tests.add("without_the_stop_iteration_flag_nothing_is_forwarded", without_the_flag);
-    tests.add("with_the_stop_iteration_flag_nothing_is_said_of_it", with_the_flag);
+    if tests.kind == ProxyKind::Envoy {
+        tests.add("without_the_stop_iteration_flag_nothing_is_forwarded", without_the_flag);
+        tests.add("with_the_stop_iteration_flag_nothing_is_said_of_it", with_the_flag);
+    }
     tests.add("two_policies_share_a_sandbox_and_not_their_memory", two_policies);
     tests.add("large_bodies_are_told_apart_by_every_bit", large_bodies);
     stage.test("metrics_count_by_policy_and_result", tests, metrics);

@@ -11,6 +11,7 @@ mod connections;
 mod core_dumps;
 mod delivery;
 mod envoy;
+mod envoy_module;
 mod envoy_own_answers;
 mod envoy_unfinished;
 mod envoy_upgrade;
@@ -26,7 +27,7 @@ mod slips;
 mod warnings;
 
 use secure_callbacks_harness::suite::Suite;
-use secure_callbacks_harness::tools::ProxyKind;
+use secure_callbacks_harness::tools::{self, ProxyKind};
 use std::sync::Arc;
 
 /// Tests at once: they mostly wait, and each may run a proxy of its own.
@@ -47,11 +48,14 @@ fn main() {
         log_lines::add(stage, &mut tests);
         warnings::add(&mut tests);
         match stage.kind {
-            ProxyKind::Envoy => {
+            ProxyKind::Envoy | ProxyKind::EnvoyModule => {
                 envoy::add(stage, &mut tests);
                 envoy_own_answers::add(&mut tests);
                 envoy_unfinished::add(&mut tests);
                 envoy_upgrade::add(&mut tests);
+                if stage.kind == ProxyKind::EnvoyModule {
+                    envoy_module::add(&mut tests);
+                }
             }
             ProxyKind::Nginx(_) => {
                 nginx::add(&mut tests);
@@ -62,6 +66,9 @@ fn main() {
                 nginx_redirects::add(&mut tests);
             }
         }
+    }
+    if tools::envoy_is_too_old_for_the_module() {
+        envoy_module::add_refusal(&mut suite.on(ProxyKind::EnvoyModule));
     }
     suite.run(stages);
 }

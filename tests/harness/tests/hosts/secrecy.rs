@@ -152,7 +152,11 @@ impl Site {
 /// At the level where the filter itself says all that it ever says: Envoy's `trace` for its Wasm component, nginx's
 /// `info`. (At `debug` either proxy writes whole header lines of its own, whatever filters it has.)
 fn logs(kind: ProxyKind) -> Result<()> {
-    let level = if kind.is_nginx() { "error.log info" } else { "wasm:trace" };
+    let level = match kind {
+        ProxyKind::Envoy => "wasm:trace",
+        ProxyKind::EnvoyModule => "dynamic_modules:trace",
+        ProxyKind::Nginx(_) => "error.log info",
+    };
     let site = Site::start(kind, Source::Environment, level)?;
     site.send(24)?;
     // Both logs are written after the answer.
@@ -162,7 +166,7 @@ fn logs(kind: ProxyKind) -> Result<()> {
     for code in ["payload_hash_mismatch", "replayed", "token_expired", "signature_invalid", "token_malformed"] {
         ensure!(log.contains(code) && access.contains(code), "no {code} in a log, so nothing was tested");
     }
-    if !kind.is_nginx() {
+    if kind == ProxyKind::Envoy {
         ensure!(log.contains("[trace][wasm]"), "not talkative: {log}");
     }
     site.check("the log", &log)?;

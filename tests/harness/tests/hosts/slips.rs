@@ -74,7 +74,7 @@ pub(crate) fn add(tests: &mut Tests<'_>) {
         tests.add(name, move || blocks(kind));
         tests.add("no_slip_in_a_policy_s_name_shows_a_secret", move || names(kind));
     } else {
-        for (index, slip) in objects().into_iter().enumerate() {
+        for (index, slip) in objects(kind).into_iter().enumerate() {
             tests.add(format!("{name}_{index}"), move || object(index, &slip));
         }
         tests.add("no_slip_in_the_text_shows_a_secret", texts);
@@ -111,7 +111,11 @@ fn names(kind: ProxyKind) -> Result<()> {
 }
 
 /// Fields with a slip in them, put into a good policy, and what is said of it. `#` is the secret.
-fn objects() -> Vec<(Value, &'static str)> {
+fn objects(kind: ProxyKind) -> Vec<(Value, &'static str)> {
+    let file = match kind {
+        ProxyKind::Envoy => "accounts[0].secrets[0]: file: is not available",
+        _ => "accounts[0].secrets[0]: the file can't be read",
+    };
     let account = |more: Value| json!({ "accounts": [merged(json!({ "api_key": "a1b2c3d", "secrets": ["text:long-enough"] }), &more)] });
     let mut slips = vec![
         (json!({ "#": "text:long-enough" }), "configuration: unknown field"),
@@ -123,7 +127,7 @@ fn objects() -> Vec<(Value, &'static str)> {
         (account(json!({ "secrets": { "#": 1 } })), "accounts[0].secrets: expected a list"),
         (account(json!({ "secrets": ["#"] })), "accounts[0].secrets[0]: expected env:NAME"),
         (account(json!({ "secrets": ["env:#"] })), "accounts[0].secrets[0]: the environment variable is not set"),
-        (account(json!({ "secrets": ["file:#"] })), "accounts[0].secrets[0]: file: is not available"),
+        (account(json!({ "secrets": ["file:#"] })), file),
         (account(json!({ "secrets": [{ "text": "#" }] })), "accounts[0].secrets[0]: expected text"),
         (account(json!({ "secrets": [{ "#": 1 }] })), "accounts[0].secrets[0]: expected text"),
         (account(json!({ "api_key": { "#": 1 } })), "accounts[0].api_key: expected text"),
@@ -172,7 +176,7 @@ fn texts() -> Result<()> {
     {
         let secret = SECRETS[index % SECRETS.len()];
         let mut filter = envoy::filter(&json!({}), envoy::Form::Text, &[]);
-        filter["typed_config"]["config"]["configuration"]["value"] = text.replace('#', secret).into();
+        envoy::configuration_of(&mut filter)["value"] = text.replace('#', secret).into();
         told(&check_envoy(filter)?, secret, said).with_context(|| text.to_owned())?;
     }
     Ok(())

@@ -28,7 +28,7 @@ fn together(site: &Site, copies: &[Callback], status: u16) -> Result<[usize; 3]>
         site.upstream.script(&copy.id, [Answer::status(status).behind(&gate)]);
     }
     // Envoy's sandbox can't tell what is on its way from what was taken.
-    let held_back = if site.kind.is_nginx() { (503, "replay_in_flight") } else { (401, "replayed") };
+    let held_back = if site.kind.tells_what_is_on_its_way() { (503, "replay_in_flight") } else { (401, "replayed") };
     let ports = site.ports[0];
     wait(async {
         let mut tasks = tokio::task::JoinSet::new();
@@ -95,7 +95,9 @@ fn thousand(kind: ProxyKind) -> Result<()> {
         // Those that came before the answer, in Nginx, and those that came after it.
         let (on_its_way, replayed) = (count(503), count(401));
         ensure!(
-            count(200) == 1 && on_its_way + replayed == COPIES - 1 && (kind.is_nginx() || on_its_way == 0),
+            count(200) == 1
+                && on_its_way + replayed == COPIES - 1
+                && (kind.tells_what_is_on_its_way() || on_its_way == 0),
             "round {round}: {} accepted, {on_its_way} on their way, {replayed} replayed",
             count(200)
         );

@@ -117,10 +117,10 @@ impl Site {
         self.holds_back(callback, 401, "replayed", None)
     }
 
-    /// The first policy knows that it is on its way, and the application gets nothing of it. In Nginx the sender is to
-    /// try again; Envoy's sandbox can't tell it from what was taken.
+    /// The first policy knows that it is on its way, and the application gets nothing of it. The sender is to try
+    /// again; Envoy's sandbox can't tell it from what was taken.
     pub(crate) fn is_on_its_way(&self, callback: &Callback) -> Result<()> {
-        if self.kind.is_nginx() {
+        if self.kind.tells_what_is_on_its_way() {
             self.holds_back(callback, 503, "replay_in_flight", Some("5"))
         } else {
             self.refuses(callback)

@@ -1,4 +1,5 @@
 //! The table of certificates.
+use crate::doors::NOT_HANDED_OVER;
 use crate::rows::{Due, On, Row};
 use secure_callbacks_harness::people::{
     ESCAPED_SUBJECT, EXTENDED_SUBJECT, EXTENDED_SUBJECT_IN_ENVOY, JOINED_SUBJECT, SENDER_SUBJECT, Who,
@@ -103,6 +104,10 @@ fn unvalidated() -> Vec<Row> {
         // Without a validation context Envoy does not ask, whatever it demands.
         Row::refused("required_blindly", "name-required-blindly", Who::Sender, MISSING).on(On::Envoy),
         Row::refused("required_blindly_look_alike", "name-required-blindly", Who::LookAlike, MISSING).on(On::Envoy),
+        // The module is not told the names: nobody can tell what the certificate is worth.
+        Row::new("names_are_not_handed_over", NOT_HANDED_OVER, Who::Sender, Due::Failed).on(On::EnvoyModule),
+        Row::new("other_names_are_not_handed_over", NOT_HANDED_OVER, Who::OtherName, Due::Failed).on(On::EnvoyModule),
+        Row::refused("none_to_hand_over", NOT_HANDED_OVER, Who::Nobody, MISSING).on(On::EnvoyModule),
         // What the documentation warns of: Envoy tells nobody that it did not validate the certificate.
         Row::accepted("accept_untrusted_is_out_of_sight", "name-unchecked", Who::LookAlike).on(On::Envoy),
     ]

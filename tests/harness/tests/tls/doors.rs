@@ -95,6 +95,9 @@ impl Door {
     }
 }
 
+/// Where Envoy's module is not handed the certificates.
+pub(crate) const NOT_HANDED_OVER: &str = "name-not-handed-over";
+
 /// All of them.
 pub(crate) fn all() -> Vec<Door> {
     let people = People::get();
@@ -110,6 +113,7 @@ pub(crate) fn all() -> Vec<Door> {
         },
         Door::tls("never-asks", json!({})).asks(Asks::Never),
         Door::tls("name", name()),
+        Door::tls(NOT_HANDED_OVER, name()),
         Door::tls("name-required", name()).asks(Asks::Required),
         Door::tls("name-unchecked", name()).asks(Asks::Unchecked),
         Door::tls("name-never-asked", name()).asks(Asks::Never),

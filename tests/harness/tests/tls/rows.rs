@@ -19,6 +19,8 @@ pub(crate) enum Due {
     Reported(&'static str, Option<&'static str>),
     /// Refused with this code.
     Refused(&'static str),
+    /// The proxy can't tell: 503.
+    Failed,
     /// The filter is never asked: Envoy ends the handshake, Nginx answers 400 itself.
     EndedByTls,
     /// Envoy's own 400, for a name that it was told not to take.
@@ -30,6 +32,7 @@ pub(crate) enum Due {
 pub(crate) enum On {
     Both,
     Envoy,
+    EnvoyModule,
     Nginx,
 }
 
@@ -96,6 +99,7 @@ impl Row {
         match self.on {
             On::Both => true,
             On::Envoy => !kind.is_nginx(),
+            On::EnvoyModule => kind == ProxyKind::EnvoyModule,
             On::Nginx => kind.is_nginx(),
         }
     }
@@ -132,6 +136,10 @@ pub(crate) fn check(site: &Site, callback: &Callback, reply: Result<Reply>, due:
         Due::Reported(code, subject) => (code, subject),
         Due::Refused(code) => {
             return site.refused(callback, &reply?, code);
+        }
+        Due::Failed => {
+            reply?.is(503, "proxy_failed")?;
+            return site.untouched(callback);
         }
         Due::BadRequest => {
             let reply = reply?;

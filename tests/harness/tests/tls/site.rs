@@ -61,6 +61,7 @@ impl Site {
                     let mut listener = envoy::Listener::new(listens, application, filter);
                     listener.settings = door.envoy.clone();
                     listener.transport = envoy_tls(&door, &directory);
+                    listener.hands_certificates = door.name != doors::NOT_HANDED_OVER;
                     listeners.push(listener);
                 }
             }

@@ -64,7 +64,11 @@ impl Stage {
     }
 
     fn host(&self) -> Host {
-        if self.kind.is_nginx() { Host::Nginx } else { Host::Envoy }
+        match self.kind {
+            ProxyKind::Envoy => Host::Envoy,
+            ProxyKind::EnvoyModule => Host::EnvoyModule,
+            ProxyKind::Nginx(_) => Host::Nginx,
+        }
     }
 
     fn running(&self) -> Result<&Running> {

@@ -1,0 +1,132 @@
+//! One request.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use secure_callbacks::names::AccessLogValue;
+use secure_callbacks::{Code, Fault, Reply};
+use secure_callbacks_envoy::Filter;
+use secure_callbacks_envoy::host::{Flow, Host, Response};
+
+use crate::abi::{self, Stream};
+use crate::host::{ModuleHost, now};
+use crate::plugin::{Plugin, Policy};
+
+/// One request, on its worker's thread. Envoy may come back into one hook from within another (an answer passes this filter
+/// too), so nothing of it is lent to a hook for its own.
+pub(crate) struct Request {
+    plugin: Arc<Plugin>,
+    /// The route's, or the filter's; known with the head.
+    policy: OnceCell<Policy>,
+    filter: RefCell<Option<OneFilter>>,
+    /// A fault of ours came over it: nothing of it may go on.
+    is_broken: Cell<bool>,
+}
+
+type OneFilter = Filter<ModuleHost, Policy>;
+
+impl Request {
+    pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
+        Self { plugin, policy: OnceCell::new(), filter: RefCell::new(None), is_broken: Cell::new(false) }
+    }
+
+    /// The head is complete; `route` is the route's own policy.
+    pub(crate) fn headers(&self, stream: Stream, route: Option<Policy>, end_of_stream: bool) -> Flow {
+        /// Tells requests apart, on whatever worker.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let policy = self.policy.get_or_init(|| route.unwrap_or_else(|| Arc::clone(&self.plugin.policy)));
+        let most = policy.verifier().policy().max_body_size();
+        if let Ok(mut filter) = self.filter.try_borrow_mut() {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            *filter = Some(Filter::new(ModuleHost::new(self.plugin.metrics), Some(Arc::clone(policy)), number));
+        }
+        self.on_the_way(stream, |filter| {
+            if !end_of_stream {
+                filter.host().with(|stream| stream.raise_buffer_limit(most));
+            }
+            filter.request_headers(end_of_stream)
+        })
+    }
+
+    /// More of the body is there.
+    pub(crate) fn body(&self, stream: Stream, end_of_stream: bool) -> Flow {
+        self.on_the_way(stream, |filter| {
+            let size = filter.host().grown();
+            filter.request_body(size, end_of_stream)
+        })
+    }
+
+    /// The trailers are there.
+    pub(crate) fn trailers(&self, stream: Stream) -> Flow {
+        self.on_the_way(stream, OneFilter::request_trailers)
+    }
+
+    /// Envoy is about to answer by itself.
+    pub(crate) fn answers_itself(&self, stream: Stream, details: &[u8]) {
+        self.with(stream, |filter| filter.host().answers_itself(details));
+    }
+
+    /// The head of the answer is there.
+    pub(crate) fn answered(&self, stream: Stream) {
+        self.with(stream, OneFilter::response_headers);
+    }
+
+    /// The stream is over.
+    pub(crate) fn complete(&self, stream: Stream) {
+        self.with(stream, |filter| {
+            filter.done();
+            // Later Envoys are told every second, requests or none.
+            if !abi::is_1_39()
+                && let Some(policy) = self.policy.get()
+                && let Some(store) = policy.store()
+            {
+                filter.host().set_entries(policy.metrics(), store.live(now()));
+            }
+        });
+    }
+
+    /// A fault of ours in the midst of it. It is counted, and what was on its way to the application is answered with 503
+    /// and never forwarded.
+    pub(crate) fn fail(&self, stream: Stream, on_the_way: bool) {
+        if self.is_broken.replace(true) {
+            return;
+        }
+        if let Ok(filter) = self.filter.try_borrow()
+            && let Some(filter) = filter.as_ref()
+        {
+            filter.host().leave();
+        }
+        let host = ModuleHost::new(self.plugin.metrics);
+        host.enter(stream);
+        let policy = self.policy.get().unwrap_or(&self.plugin.policy);
+        let code = Fault::ProxyFailed;
+        host.count(policy.metrics(), Code::Failed(code));
+        if on_the_way {
+            host.set_state(AccessLogValue::Result.name(), code.as_str());
+            let reply = Reply::unavailable();
+            let (status, headers, body) = (reply.status(), reply.headers().collect(), reply.body());
+            // Where that fails it stays held.
+            let _ = host.reply(&Response { status, headers, body, details: code.as_str() });
+        }
+    }
+
+    /// For an event of the request: what can't be judged is held.
+    fn on_the_way(&self, stream: Stream, event: impl FnOnce(&mut OneFilter) -> Flow) -> Flow {
+        if self.is_broken.get() {
+            return Flow::Hold;
+        }
+        self.with(stream, event).unwrap_or(Flow::Hold)
+    }
+
+    /// `None`: there is no filter yet, or it is at work already.
+    fn with<T>(&self, stream: Stream, event: impl FnOnce(&mut OneFilter) -> T) -> Option<T> {
+        let mut filter = self.filter.try_borrow_mut().ok()?;
+        let filter = filter.as_mut()?;
+        filter.host().enter(stream);
+        let result = event(filter);
+        filter.host().leave();
+        Some(result)
+    }
+}
