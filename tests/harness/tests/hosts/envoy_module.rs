@@ -19,6 +19,7 @@ use std::process::Command;
 use std::time::Duration;
 
 pub(crate) fn add(tests: &mut Tests<'_>) {
+    tests.add("the_example_passes_the_check", example);
     tests.add("another_filter_name_stops_the_start", another_name);
     tests.add("a_route_s_policy_replaces_the_filter_s_and_no_other_does", routes);
     tests.add("a_bad_policy_of_a_route_stops_the_start", bad_route);
@@ -46,6 +47,15 @@ fn too_old() -> Result<()> {
 
 fn plain(policy: &Value) -> Value {
     envoy::configuration(policy, envoy::Form::Struct)
+}
+
+fn example() -> Result<()> {
+    let mut command = Command::new(tools::program(envoy::kind())?);
+    command.current_dir(tools::root()).args(["--mode", "validate", "--config-path", "envoy/module/envoy.yaml"]);
+    command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", "target/dist").env("VIDEO_SECRET", SECRET);
+    let output = command.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 fn another_name() -> Result<()> {
