@@ -25,7 +25,7 @@ fn rest(more: &str, envoy: &FakeEnvoy) -> String {
 
 #[test]
 fn the_path_the_subject_and_the_age_are_told() {
-    let wanted = r#""client_certificate": {"dns_names": ["a.b"]}"#;
+    let wanted = r#""client_certificate": {"subjects": ["CN=a"]}"#;
     let shown = |subject: &[u8]| request(&Shared::default()).on(SUBJECT, subject);
     assert_eq!(rest(wanted, &shown(b"CN=another one")), " detail=CN=another%20one path=/callbacks/a%20b");
     assert_eq!(rest(wanted, &shown(b"")), " path=/callbacks/a%20b");
