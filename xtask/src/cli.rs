@@ -80,8 +80,8 @@ Proxies: {proxies}
 cargo xtask build [envoy] [nginx]
 cargo xtask build docker
 
-Gets what the artifacts need and builds them side by side, into target/dist: the filter for Envoy (`envoy`), the module for
-each nginx of proxies.toml (`nginx`), or both. An nginx that is out of reach from here is left out.
+Gets what the artifacts need and builds them side by side, into target/dist: filter and module for Envoy (`envoy`), the
+module for each nginx of proxies.toml (`nginx`), or all. An nginx that is out of reach from here is left out.
 
   docker  instead what the images of tests/docker hold, into target/docker
 ",
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_read() {
-        let envoy = Build::all().into_iter().filter(|build| *build == Build::Filter).collect();
+        let envoy = Build::all().into_iter().filter(|build| build.product() == Product::Envoy).collect();
         let demo = |docker, arguments: &[&str]| Command::Demo {
             docker,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
