@@ -69,7 +69,7 @@ const UNAUTHORIZED: Option<Status> = Some(Status::Unauthorized);
 const UNAVAILABLE: Option<Status> = Some(Status::ServiceUnavailable);
 
 codes! {
-    /// Why a callback is refused: the caller's fault, or the caller's to send again. In the order of the checks.
+    /// Why a callback is refused: the caller's fault, or the caller's to send again.
     Rejection:
     /// The source address is in none of the policy's networks.
     SourceNotAllowed = "source_not_allowed", UNAUTHORIZED;

@@ -1,7 +1,8 @@
 //! The one order of checks. What follows what is decided here and nowhere else:
 //!
 //! ```text
-//! head complete   source address → client certificate → token present, well formed, HS256 → account → signature → iss, iat, exp, nbf, application
+//! head complete   source address → client certificate → token present, well formed, HS256 → account → signature → iss, iat, exp, nbf, application,
+//!                 form of payload_hash and jti, announced length
 //! each chunk      count against max_body_size, feed SHA-256
 //! end of body     payload hash → age → reservation (last, so that only authentic callbacks take room)
 //! ```
