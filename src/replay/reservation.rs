@@ -70,6 +70,12 @@ impl Reservation {
         Self { pending_until: self.kept_until, ..self }
     }
 
+    /// The same, remembered until then at least: for a store that policies share which remember for different times.
+    #[must_use]
+    pub fn kept_at_least_until(self, until: UnixSeconds) -> Self {
+        Self { kept_until: self.kept_until.max(until), ..self }
+    }
+
     /// Whether it has waited for the upstream's answer for as long as it may: never before, and at most a second after.
     #[must_use]
     pub fn has_lapsed(&self, now: UnixSeconds) -> bool {

@@ -13,7 +13,7 @@ use secure_callbacks_envoy::host::Flow;
 use crate::abi::{self, Bytes, Configuration, Envoys, LogLevel, Stream};
 use crate::logger;
 use crate::plugin::{Plugin, RoutePolicy};
-use crate::request::Request;
+use crate::request::{Request, Route};
 
 /// Of all events: it goes on.
 const CONTINUE: u32 = 0;
@@ -145,6 +145,10 @@ unsafe fn on_request(
     on_the_way: bool,
     work: impl FnOnce(&Request, Stream) -> u32,
 ) -> u32 {
+    let broken = if on_the_way { HOLD } else { CONTINUE };
+    if request.is_null() {
+        return broken;
+    }
     // SAFETY: `http_filter_new` has made it on this thread. One more count of it: Envoy may destroy it meanwhile.
     let request = unsafe {
         Rc::increment_strong_count(request);
@@ -157,7 +161,7 @@ unsafe fn on_request(
         guarded(|| stream().map(|stream| request.fail(stream, on_the_way)));
     }
     guarded(|| drop(request));
-    done.flatten().unwrap_or(if on_the_way { HOLD } else { CONTINUE })
+    done.flatten().unwrap_or(broken)
 }
 
 const fn status(flow: Flow) -> u32 {
@@ -177,7 +181,10 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
 ) -> u32 {
     let headers = |request: &Request, stream: Stream| {
         let route = stream.route_config();
-        let route = if route.is_null() { None } else { RoutePolicy(route.addr()).policy() };
+        let route = match route.is_null() {
+            true => Route::HasNone,
+            false => RoutePolicy(route.addr()).policy().map_or(Route::HasAnothers, Route::Has),
+        };
         status(request.headers(stream, route, end_of_stream))
     };
     // SAFETY: as Envoy calls it.

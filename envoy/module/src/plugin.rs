@@ -55,7 +55,7 @@ impl Plugin {
 }
 
 /// A route's own policy, in the place of the filter's, as Envoy has it: by a number. (A route's configuration may as well
-/// name another module, whose pointer Envoy then hands to this one.)
+/// name another module, whose pointer Envoy then hands to this one: that is no number of ours, and refuses the request.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RoutePolicy(pub(crate) usize);
 

@@ -27,16 +27,37 @@ pub(crate) struct Request {
 
 type OneFilter = Filter<ModuleHost, Policy>;
 
+/// What a request's route says of its policy.
+pub(crate) enum Route {
+    /// Nothing: the filter's is in force.
+    HasNone,
+    /// It has one of its own.
+    Has(Policy),
+    /// It has one that is not this module's: of another module, or of another file of this one.
+    HasAnothers,
+}
+
 impl Request {
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
         Self { plugin, policy: OnceCell::new(), filter: RefCell::new(None), is_broken: Cell::new(false) }
     }
 
-    /// The head is complete; `route` is the route's own policy.
-    pub(crate) fn headers(&self, stream: Stream, route: Option<Policy>, end_of_stream: bool) -> Flow {
+    /// The head is complete. Under a policy that nobody here knows nothing is let through.
+    pub(crate) fn headers(&self, stream: Stream, route: Route, end_of_stream: bool) -> Flow {
         /// Tells requests apart, on whatever worker.
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let policy = self.policy.get_or_init(|| route.unwrap_or_else(|| Arc::clone(&self.plugin.policy)));
+        let own = match route {
+            Route::Has(own) => own,
+            Route::HasNone => Arc::clone(&self.plugin.policy),
+            Route::HasAnothers => {
+                log::error!(
+                    "secure_callbacks: the route's policy belongs to another module, or to another file of this one"
+                );
+                self.fail(stream, true);
+                return Flow::Hold;
+            }
+        };
+        let policy = self.policy.get_or_init(|| own);
         let most = policy.verifier().policy().max_body_size();
         if let Ok(mut filter) = self.filter.try_borrow_mut() {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -86,11 +86,11 @@ impl Stream {
         read
     }
 
-    /// Lets Envoy hold this much of the body, if it would hold less.
+    /// Lets Envoy hold this much of the body, if it would hold less. 0 is no limit.
     pub(crate) fn raise_buffer_limit(&mut self, limit: u64) {
         // SAFETY: the stream is valid.
         unsafe {
-            if get_buffer_limit(self.as_ptr()) < limit {
+            if (1..limit).contains(&get_buffer_limit(self.as_ptr())) {
                 set_buffer_limit(self.as_ptr(), limit);
             }
         }

@@ -27,14 +27,19 @@ struct State {
     made: Asked,
     slots: Vec<Slot>,
     census: Census,
+    /// When another try may be made of a table that was too crowded in one place.
+    next_try: UnixSeconds,
 }
+
+/// How long a table that could not be moved stays as it is, in seconds: each try looks at all of it with the lock held.
+const PAUSE: UnixSeconds = 60;
 
 impl Memory {
     /// An empty one; `None`: there is not memory enough.
     pub(super) fn new(asked: Asked, now: UnixSeconds) -> Option<Self> {
         let slots = free_slots(asked.capacity)?;
         let census = Census::new(asked.memory, now);
-        Some(Self(Mutex::new(State { asked: Vec::new(), made: asked, slots, census })))
+        Some(Self(Mutex::new(State { asked: Vec::new(), made: asked, slots, census, next_try: now })))
     }
 
     /// Whatever panicked with the lock held left at most one slot half written, and any bytes are a valid one.
@@ -69,7 +74,8 @@ impl State {
             self.made.memory = wanted.memory;
             self.table().recount(wanted.memory, now);
         }
-        if wanted.capacity == self.made.capacity || self.table().live(now) > wanted.capacity {
+        let is_due = wanted.capacity != self.made.capacity && now >= self.next_try;
+        if !is_due || self.table().live(now) > wanted.capacity {
             return true;
         }
         let Some(mut slots) = free_slots(wanted.capacity) else { return false };
@@ -81,6 +87,8 @@ impl State {
         if moved {
             (self.slots, self.made) = (slots, wanted);
             self.table().recount(wanted.memory, now);
+        } else {
+            self.next_try = now.saturating_add(PAUSE);
         }
         true
     }
@@ -106,6 +114,8 @@ impl Share {
     pub(super) fn new(memory: Arc<Memory>, asked: Asked, now: UnixSeconds) -> Option<Self> {
         let mut state = memory.lock();
         state.asked.push(asked);
+        // What this one asks for has not been tried yet.
+        state.next_try = now;
         let fits = state.fit(now);
         drop(state);
         // Where it does not fit, the drop of this takes it back.
@@ -125,9 +135,16 @@ impl Share {
         self.memory.lock().table().reserve(reservation, now)
     }
 
-    /// Keeps a reservation, or releases it, also where the table has changed since.
+    /// Keeps a reservation, or releases it, also where the table has changed since. What is kept is kept for as long as the
+    /// most patient of the policies of this name would take it again.
     pub fn settle(&self, settled: &Settled, now: UnixSeconds) {
-        self.memory.lock().table().settle(settled, now);
+        let mut state = self.memory.lock();
+        let until = now.saturating_add(state.made.memory);
+        let settled = match *settled {
+            Settled::Keep(reservation) => Settled::Keep(reservation.kept_at_least_until(until)),
+            release @ Settled::Release(_) => release,
+        };
+        state.table().settle(&settled, now);
     }
 }
 

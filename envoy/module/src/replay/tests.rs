@@ -28,6 +28,13 @@ fn reservation(jti: &str, owner: u32, now: i64) -> Reservation {
     pending.end(now).unwrap().reservation(owner, now).unwrap()
 }
 
+/// A reservation under another policy than the usual, of a token that was issued at `iat`.
+fn reservation_under(policy: Policy, jti: &str, iat: i64, now: i64) -> Reservation {
+    let token = format!("Bearer {}", Token::valid(b"", iat).claim("jti", jti).sign());
+    let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length: None, connection: &() };
+    Verifier::new(policy).start(&head, now).unwrap().end(now).unwrap().reservation(7, now).unwrap()
+}
+
 fn take(share: &Share, jti: &str) {
     let reservation = reservation(jti, 1, NOW);
     assert_eq!(share.reserve(&reservation, NOW), Answer::Fresh, "{jti}");
@@ -113,6 +120,21 @@ fn a_capacity_that_is_too_small_waits() {
     assert_eq!(new.live(later), 0);
     let answers: Vec<_> = (0..11).map(|jti| new.reserve(&reservation(&format!("l{jti}"), 1, later), later)).collect();
     assert_eq!(answers.iter().filter(|answer| **answer == Answer::Fresh).count(), 10, "{answers:?}");
+}
+
+/// A filter and a route without names have one memory: what one has taken the other must not take again.
+#[test]
+fn policies_of_one_name_remember_for_the_most_patient() {
+    let registry = Registry::new();
+    let long = || policy(r#", "max_age": "1h""#);
+    let (short, patient) = (registry.open(&policy(""), NOW).unwrap(), registry.open(&long(), NOW).unwrap());
+    let first = reservation_under(policy(""), "one", NOW, NOW);
+    assert_eq!(short.reserve(&first, NOW), Answer::Fresh);
+    short.settle(&Settled::Keep(first), NOW);
+    for later in [NOW + 331, NOW + 3600] {
+        let again = reservation_under(long(), "one", NOW, later);
+        assert_eq!(patient.reserve(&again, later), Answer::Seen, "{}", later - NOW);
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(crate) fn add(tests: &mut Tests<'_>) {
     tests.add("the_example_passes_the_check", example);
     tests.add("another_filter_name_stops_the_start", another_name);
     tests.add("a_route_s_policy_replaces_the_filter_s_and_no_other_does", routes);
+    tests.add("a_route_s_policy_of_another_file_lets_nothing_through", another_file);
     tests.add("a_bad_policy_of_a_route_stops_the_start", bad_route);
     tests.add("a_secret_from_a_file", secret_from_file);
     tests.add("each_result_is_counted_from_zero", from_zero);
@@ -116,6 +117,29 @@ fn routes() -> Result<()> {
         ensure!(stats.contains(&line), "no {line} in:\n{stats}");
     }
     Ok(())
+}
+
+/// A route whose policy is that of another file of the module: nobody here knows it, and nothing passes.
+fn another_file() -> Result<()> {
+    let directory = Directory::new("copy")?;
+    let copy = directory.path().join("libsecure_callbacks_copy.so");
+    std::fs::copy(tools::find(envoy::kind())?.filter, &copy)?;
+    let mut of_the_copy = for_route("secure_callbacks", &other_policy());
+    of_the_copy["dynamic_module_config"] = json!({ "module": { "local": { "filename": copy } } });
+    let settings = json!({ "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": [
+        routed("/copy", json!({ "secure_callbacks": of_the_copy })),
+        routed("/", json!({})),
+    ] }] } });
+    let filter = envoy::filter(&policy(), envoy::Form::Struct, &[]);
+    let running = Envoy { settings, ..Envoy::new([filter])? }.start()?;
+    for secret in [SECRET, OTHER_SECRET] {
+        let callback = callback("/copy", secret);
+        let reply = running.send(&callback)?;
+        ensure!(reply.status == 503, "{} {}", reply.status, reply.text());
+        running.untouched(&callback)?;
+    }
+    ensure!(running.proxy.log().contains("belongs to another module"), "{}", running.log_end());
+    running.accepts(&callback("/plain", SECRET), 1)
 }
 
 fn bad_route() -> Result<()> {
