@@ -65,7 +65,7 @@ fn run(command: Command) -> Result<bool> {
 }
 
 /// Gets and builds what the demo shows and nothing else, all of it side by side, and runs it.
-fn demo(arguments: &[String]) -> Result<()> {
+pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     let program = ["-p", "secure-callbacks-harness", "--bin", "demo"];
     // Commands to send are only printed.
     if arguments.first().is_none_or(|argument| argument != "send") {

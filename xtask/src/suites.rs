@@ -40,6 +40,8 @@ pub(crate) enum Step {
     Operations,
     /// The proxies in containers, and what goes wrong around them.
     Docker,
+    /// The demo, whose every row must be as expected.
+    Demo,
     /// In each further Envoy the suites that it takes.
     Envoys,
     /// In each further nginx the suites that it takes.
@@ -50,7 +52,7 @@ pub(crate) enum Step {
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Fmt,
         Self::Purity,
         Self::Floors,
@@ -61,6 +63,7 @@ impl Step {
         Self::Packages,
         Self::Operations,
         Self::Docker,
+        Self::Demo,
         Self::Envoys,
         Self::Nginxes,
         Self::Proxies,
@@ -79,6 +82,7 @@ impl Step {
             Self::Packages => "packages",
             Self::Operations => "operations",
             Self::Docker => "docker",
+            Self::Demo => "demo",
             Self::Envoys => "envoys",
             Self::Nginxes => "nginxes",
             Self::Proxies => "proxies",
@@ -98,6 +102,7 @@ impl Step {
             Self::Build => of_builds(Build::all()),
             Self::Docker if docker::missing().is_some() => Vec::new(),
             Self::Docker => docker::needs(),
+            Self::Demo => demo_needs(),
             Self::Envoys => of_proxies(Product::Envoy),
             Self::Nginxes => of_proxies(Product::Nginx),
             Self::Packages | Self::Operations | Self::Proxies => {
@@ -114,6 +119,12 @@ fn needs_of(proxy: &'static Proxy) -> Vec<Part> {
     let mut needs: Vec<_> = Build::of(proxy).flat_map(Build::needs).collect();
     needs.extend([Part::Packages, Part::Proxy(proxy)]);
     needs
+}
+
+/// What the demo shows.
+fn demo_needs() -> Vec<Part> {
+    let builds = Build::shown().into_iter().flat_map(Build::needs);
+    builds.chain(proxies::envoy().into_iter().map(Part::Proxy)).collect()
 }
 
 /// Runs the steps, those for further proxies in the `chosen` ones; the answer is whether all went well. The last line says
@@ -155,6 +166,7 @@ pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
             Step::Operations => {
                 report.tests("operations", &["test", "-p", "secure-callbacks-operations", "--tests"]);
             }
+            Step::Demo => report.with(&demo_needs(), "demo", || crate::demo(&[])),
             Step::Envoys => further_versions(&mut report, Product::Envoy, &further),
             Step::Nginxes => further_versions(&mut report, Product::Nginx, &further),
             Step::Proxies => {
