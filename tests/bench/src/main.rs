@@ -55,7 +55,7 @@ fn bench(options: &Options) -> Result<bool> {
         return measure::growth::run(count);
     }
     if let Some(count) = options.instructions {
-        return measure::instructions::run(options, count).map(|()| true);
+        return measure::instructions::run(options, count);
     }
     let results = measure::run(options)?;
     report::terminal(&results);

@@ -43,7 +43,7 @@ pub(crate) fn run(count: usize) -> Result<bool> {
                 first = cpu::resident_kib(&instance.proxy_pids())?;
             }
             if sent.is_multiple_of(10 * STEP) {
-                println!("{}: {sent} of {count}", peer.host.title());
+                println!("{}, {}: {sent} of {count}", peer.host.title(), peer.title);
             }
         }
         let last = cpu::resident_kib(&instance.proxy_pids())?;
@@ -51,7 +51,7 @@ pub(crate) fn run(count: usize) -> Result<bool> {
         let met = growth <= MOST;
         all_met &= met;
         table.add_row([
-            peer.host.title().to_owned(),
+            format!("{}, {}", peer.host.title(), peer.title),
             FIRST.to_string(),
             first.to_string(),
             sent.to_string(),

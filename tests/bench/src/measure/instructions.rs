@@ -22,8 +22,13 @@ use crate::results::Case;
 /// Callbacks before the counting, which fill caches and have code compiled.
 const BEFORE: usize = 100;
 
+/// What ours may add at most, as a part of what `jwt_authn` adds, which looks at no body.
+const MOST: [(&str, f64); 2] = [("ours", 1.30), ("module", 0.65)];
+
 /// Counts for each row that the options name, and prints the table.
-pub(crate) fn run(options: &Options, count: usize) -> Result<()> {
+///
+/// With `--check` the answer is whether every bound is kept that these rows tell about.
+pub(crate) fn run(options: &Options, count: usize) -> Result<bool> {
     ensure!(
         Command::new("valgrind").arg("--version").output().is_ok(),
         "valgrind is missing: `apt-get install valgrind`"
@@ -34,6 +39,7 @@ pub(crate) fn run(options: &Options, count: usize) -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["proxy", "row", "accept", "added", "refuse"]);
+    let mut counted = Vec::new();
     let mut plain = 0;
     for peer in wanted(options)?.into_iter().filter(|peer| peer.host != Host::Application) {
         let row = count_row(&runtime, peer, &site, count);
@@ -42,12 +48,22 @@ pub(crate) fn run(options: &Options, count: usize) -> Result<()> {
         if peer.is_plain() {
             plain = accept;
         }
+        counted.push(((peer.host, peer.name), accept - plain));
         let refuse = refuse.map_or("–".to_owned(), |refuse| refuse.to_string());
         table.add_row([peer.host.title().to_owned(), peer.title.to_owned(), accept.to_string(), added, refuse]);
         println!("{}, {}: counted", peer.host.title(), peer.title);
     }
     println!("\nInstructions a callback of {} bytes, over {count} callbacks\n{table}", Case::COMMON.body_bytes);
-    Ok(())
+    let added = |row| counted.iter().find(|(name, _)| *name == (Host::Envoy, row)).map(|(_, added)| *added as f64);
+    let mut all_kept = true;
+    for (row, most) in MOST {
+        let Some((ours, theirs)) = added(row).zip(added("jwt_authn")) else { continue };
+        let ratio = ours / theirs;
+        let kept = ratio <= most;
+        all_kept &= kept;
+        println!("{row} / jwt_authn: {ratio:.2}, at most {most:.2}: {}", if kept { "met" } else { "MISSED" });
+    }
+    Ok(all_kept || !options.check)
 }
 
 /// Of one row: accepting, and refusing if it does.

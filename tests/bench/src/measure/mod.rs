@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<Results> {
     println!("{}, {} cores, {}", about.processor, about.cores, about.kernel);
     let instances = start(&wanted(options)?, &site)?;
     for instance in &instances {
-        let with_tls = plan::has_tls(&instance.peer);
+        let with_tls = instance.peer.has_transports();
         runtime.block_on(peers::check(instance, &site, with_tls))?;
     }
     println!("{} rows, each seen to accept and to refuse as it should", instances.len());

@@ -1,6 +1,6 @@
 //! Which row is measured with which case, and with how many callbacks a round.
 
-use crate::peers::{Checks, Helper, Host, Peer};
+use crate::peers::{Checks, Helper, Peer};
 use crate::results::{Case, Sent};
 
 /// Bodies of the rows that are measured with every size.
@@ -12,18 +12,13 @@ pub(crate) fn cases(peer: &Peer, quick: bool) -> Vec<Case> {
     if peer.checks != Checks::Nothing {
         cases.push(Case::FORGED);
     }
-    if has_tls(peer) {
+    if peer.has_sizes() {
         cases.extend(SIZES.map(Case::sized).iter().filter(|case| !quick || case.body_bytes == 1 << 20));
-        if !quick && !peer.is_other_build() {
-            cases.extend([Case::HTTP2, Case::MUTUAL_TLS]);
-        }
+    }
+    if peer.has_transports() && !quick && !peer.is_other_build() {
+        cases.extend([Case::HTTP2, Case::MUTUAL_TLS]);
     }
     cases
-}
-
-/// The plain proxies and ours have every case, another build of ours all but other transports.
-pub(crate) fn has_tls(peer: &Peer) -> bool {
-    peer.host != Host::Application && (peer.is_plain() || peer.is_ours() || peer.is_other_build())
 }
 
 /// How many callbacks of a case one round sends to a row.

@@ -72,7 +72,18 @@ impl Peer {
     }
 
     pub(crate) fn is_ours(&self) -> bool {
-        self.name == "ours"
+        is_ours(self.name)
+    }
+
+    /// Whether it is measured with bodies of every size.
+    pub(crate) fn has_sizes(&self) -> bool {
+        self.has_transports() || self.name == "buffer"
+    }
+
+    /// Whether it is measured over every transport too: the plain proxies and ours. Another build of ours has the
+    /// listeners alone.
+    pub(crate) fn has_transports(&self) -> bool {
+        self.host != Host::Application && (self.is_plain() || self.is_ours() || self.is_other_build())
     }
 
     /// Whether it is ours in another build, the one of `--against`.
@@ -108,6 +119,11 @@ impl Peer {
     }
 }
 
+/// Whether a row is ours: what an operator would install, in this build.
+pub(crate) fn is_ours(row: &str) -> bool {
+    ["ours", "module"].contains(&row)
+}
+
 /// Every row, the plain one of each host first.
 pub(crate) fn catalogue() -> Vec<Peer> {
     use Checks::{Token, TokenAndBody};
@@ -120,8 +136,9 @@ pub(crate) fn catalogue() -> Vec<Peer> {
         Peer::new(Envoy, "plain", "plain proxy", "plain.yaml"),
         Peer::new(Envoy, "noop", "a wasm filter that does nothing", "noop.yaml"),
         Peer::new(Envoy, "hold", "a wasm filter that only reads head and body", "hold.yaml"),
+        Peer::new(Envoy, "buffer", "Envoy's buffer filter, which only reads", "buffer.yaml"),
         Peer::new(Envoy, "ours", "secure-callbacks", "ours.yaml").checks(TokenAndBody, ALL),
-        Peer::new(Envoy, "module", "secure-callbacks, the dynamic module", "module.yaml").checks(TokenAndBody, ALL),
+        Peer::new(Envoy, "module", "secure-callbacks, native module", "module.yaml").checks(TokenAndBody, ALL),
         Peer::new(Envoy, "other", "secure-callbacks, the other build", "ours.yaml").checks(TokenAndBody, ALL),
         Peer::new(Envoy, "jwt_authn", "Envoy's jwt_authn", "jwt_authn.yaml").checks(Token, "token"),
         Peer::new(Envoy, "ext_authz", "ext_authz to a Rust service", "ext_authz.yaml")

@@ -7,7 +7,7 @@ mod instance;
 mod site;
 pub(crate) mod verifier;
 
-pub(crate) use catalogue::{Checks, Helper, Host, Peer, catalogue};
+pub(crate) use catalogue::{Checks, Helper, Host, Peer, catalogue, is_ours};
 pub(crate) use check::check;
 pub(crate) use instance::Instance;
 pub(crate) use site::Site;

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::peers::Host;
+use crate::peers::{Host, is_ours};
 use crate::results::{Case, Results};
 
 const WIDTH: u32 = 820;
@@ -54,7 +54,7 @@ fn added(results: &Results) -> Chart {
             let beside = if host == Host::Application { 0.0 } else { cost.helper_us };
             Some(Bar {
                 label: cost.title.into(),
-                is_ours: cost.row == "ours",
+                is_ours: is_ours(cost.row),
                 value: added,
                 beside,
                 text: format!("{added:+.1} µs"),
@@ -75,7 +75,7 @@ fn refused(results: &Results) -> Chart {
         let rows = results.costs.iter().filter(|cost| cost.host == host.name() && cost.case == Case::FORGED);
         let bars = rows.map(|cost| Bar {
             label: cost.title.into(),
-            is_ours: cost.row == "ours",
+            is_ours: is_ours(cost.row),
             value: cost.total_us,
             beside: if host == Host::Application { 0.0 } else { cost.helper_us },
             text: format!("{:.1} µs", cost.total_us),
@@ -97,7 +97,7 @@ fn latency(results: &Results) -> Chart {
             let (p50, p99) = (latency.p50_us?, latency.p99_us?);
             Some(Bar {
                 label: latency.title.into(),
-                is_ours: latency.row == "ours",
+                is_ours: is_ours(latency.row),
                 value: p99,
                 beside: 0.0,
                 text: format!("{p99:.0} µs (p50 {p50:.0})"),
@@ -114,10 +114,10 @@ fn latency(results: &Results) -> Chart {
 }
 
 fn bodies(results: &Results) -> Chart {
-    let group = |host: Host| {
-        let rows = results.costs.iter().filter(|cost| cost.host == host.name() && cost.row == "ours");
+    let group = |(host, row, heading): (Host, &str, &str)| {
+        let rows = results.costs.iter().filter(|cost| cost.host == host.name() && cost.row == row);
         let bars = rows.filter(|cost| cost.case == Case::sized(cost.case.body_bytes)).filter_map(|cost| {
-            let added = results.added(host.name(), "ours", cost.case)?;
+            let added = results.added(host.name(), row, cost.case)?;
             let per_kib = added / (cost.case.body_bytes as f64 / 1024.0);
             // The fixed part of the cost outweighs a small body.
             let per_kib =
@@ -130,15 +130,20 @@ fn bodies(results: &Results) -> Chart {
                 text: format!("{added:+.1} µs{per_kib}"),
             })
         });
-        (host.title().to_owned(), bars.collect())
+        (heading.to_owned(), bars.collect())
     };
+    let groups = [
+        (Host::Envoy, "ours", "Envoy, in the sandbox"),
+        (Host::Envoy, "module", "Envoy, native module"),
+        (Host::Nginx, "ours", "Nginx"),
+    ];
     Chart {
         file: "bodies.svg",
         title: format!(
             "CPU time that secure-callbacks adds, by size of the body (SHA-256 of 1 MiB alone: {:.0} µs)",
             results.about.sha256_mib_us
         ),
-        groups: [Host::Envoy, Host::Nginx].into_iter().map(group).collect(),
+        groups: groups.map(group).into(),
     }
 }
 

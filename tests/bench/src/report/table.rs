@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::peers::Host;
+use crate::peers::{Host, is_ours};
 use crate::results::{Case, Results};
 
 /// A table with a title; the first column is text, the others are figures.
@@ -99,11 +99,12 @@ fn rows(results: &Results, host: Host) -> Option<Sheet> {
 /// The plain proxies and ours with every case.
 fn cases(results: &Results) -> Option<Sheet> {
     let mut rows = Vec::new();
-    for cost in results.costs.iter().filter(|cost| cost.row == "ours" && cost.case != Case::FORGED) {
+    for cost in results.costs.iter().filter(|cost| is_ours(cost.row) && cost.case != Case::FORGED) {
         let Some(plain) = results.cost(cost.host, "plain", cost.case) else { continue };
-        let added = results.added(cost.host, "ours", cost.case).unwrap_or_default();
+        let added = results.added(cost.host, cost.row, cost.case).unwrap_or_default();
+        let part = if cost.row == "module" { "envoy's module" } else { cost.host };
         rows.push(vec![
-            format!("{}, {}", cost.host, cost.case),
+            format!("{part}, {}", cost.case),
             format!("{:.1}", plain.total_us),
             format!("{:.1}", cost.total_us),
             format!("{added:+.1}"),
