@@ -19,7 +19,7 @@ pub(crate) fn read(kind: ProxyKind) -> Result<()> {
     if kind.is_nginx() {
         site.reload()?;
     } else {
-        site.run("sed -i 's/missing_token_status: 503/missing_token_status: 401/' filters/archive.yaml\n")?;
+        site.run(&format!("sed -i 's/missing_token_status: 503/missing_token_status: 401/' {}\n", site.watched()))?;
         site.becomes("archive", None, 401)?;
     }
     site.becomes("archive", Some(ARCHIVE), 200)?;
@@ -40,7 +40,8 @@ pub(crate) fn scrape(site: &Site) -> Result<Exposition> {
     ensure!(scraped.types.get(REQUESTS).is_some_and(|kind| kind == "counter"), "{:?}", scraped.types);
     ensure!(scraped.types.get(ENTRIES).is_some_and(|kind| kind == "gauge"), "{:?}", scraped.types);
     let mut due = BTreeSet::new();
-    for policy in ["archive", "session"] {
+    let closed = (site.kind == ProxyKind::EnvoyModule).then_some("closed");
+    for policy in ["archive", "session"].into_iter().chain(closed) {
         let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         due.insert((ENTRIES.to_owned(), [label("policy", policy)].into()));
         for code in Code::all().map(Code::as_str) {
