@@ -1,6 +1,6 @@
 //! The page from top to bottom: each of its commands, in its order, and what it says of their effect.
-use crate::exposition;
 use crate::load::nothing_is_lost;
+use crate::metrics;
 use crate::page;
 use crate::site::{ARCHIVE, ARCHIVE_NEXT, SESSION, Site};
 use anyhow::{Result, ensure};
@@ -153,7 +153,7 @@ fn upgrade(site: &mut Site) -> Result<()> {
     let callback = Callback::signed("/callbacks/archive/", |token| token.secret(ARCHIVE_NEXT));
     ensure!(site.exchange(&callback)?.status == 200);
     ensure!(site.exchange(&callback)?.status == 401);
-    let before = exposition::parse(&site.metrics()?)?;
+    let before = metrics::scrape(site)?;
     let steps = site.take(UPGRADE)?;
     ensure!(steps.len() == 3, "an upgrade of {} blocks, with the ones that go back and stop", steps.len());
     // A restart forgets what was seen, a change of the file does not.
@@ -181,7 +181,7 @@ fn upgrade(site: &mut Site) -> Result<()> {
     let status = site.exchange(&callback)?.status;
     ensure!(status == again, "what was seen before the upgrade: {status}");
     site.becomes("session", Some(SESSION), 200)?;
-    let after = exposition::parse(&site.metrics()?)?;
+    let after = metrics::scrape(site)?;
     ensure!(before.series() == after.series(), "other metrics after the upgrade");
     site.run(steps[1].text)?;
     site.becomes("archive", Some(ARCHIVE_NEXT), 200)?;
