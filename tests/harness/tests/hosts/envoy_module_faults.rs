@@ -26,8 +26,11 @@ pub(crate) fn add(tests: &mut Tests<'_>) {
     tests.add("what_is_given_out_has_no_faults_on_request", given_out);
 }
 
-/// The header that asks for a fault, and where in `envoy/module/src/host.rs` it is.
+/// The header that asks for a fault: in a call of `envoy/module/src/host.rs`.
 const HEADER: &str = "x-fault";
+
+/// The message that it panics with begins so.
+const MESSAGE: &str = "as asked for by ";
 
 /// The module that panics on request, built at its first use.
 fn faulty() -> Result<&'static Path> {
@@ -91,7 +94,7 @@ impl Site {
         let places = log.matches("[critical][dynamic_modules]").count();
         ensure!(places as u64 == before + 1 && log.contains("a fault inside, at envoy/module/src/"), "{places}: {log}");
         let token = callback.token.sign();
-        for secret in [&token, SECRET, "as asked for"] {
+        for secret in [&token, SECRET, MESSAGE] {
             ensure!(!log.contains(secret), "{secret} is in the log");
         }
         ensure!(self.running.proxy.workers() == self.process, "another process");
@@ -175,11 +178,11 @@ fn at_the_end() -> Result<()> {
     site.running.accepts(&Callback::new(), 1)
 }
 
-/// The header's name is nowhere in the module that operators get.
+/// What such a panic says is nowhere in the module that operators get.
 fn given_out() -> Result<()> {
     let holds = |file: &Path| -> Result<bool> {
         let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-        Ok(bytes.windows(HEADER.len()).any(|window| window == HEADER.as_bytes()))
+        Ok(bytes.windows(MESSAGE.len()).any(|window| window == MESSAGE.as_bytes()))
     };
     ensure!(holds(&faulty()?.join("libsecure_callbacks.so"))?, "the search finds nothing");
     ensure!(!holds(&tools::find(ProxyKind::EnvoyModule)?.filter)?, "the module panics on request");

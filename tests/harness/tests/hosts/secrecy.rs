@@ -214,7 +214,7 @@ const PAGES: [&str; 11] = [
     "/clusters?format=json",
     "/runtime",
     "/memory",
-    "/logging?paths",
+    "/certs",
 ];
 
 /// A secret from the environment or from a file is nowhere; one in plain words is in the dump of the configuration, as
