@@ -8,7 +8,6 @@ use crate::abi::{Fields, Stream};
 const NAME: &[u8] = b"x-fault";
 
 /// Panics, if the request asks for that in this call. The message quotes the request, as that of a true fault may.
-#[allow(clippy::panic, reason = "test-only code")]
 pub(crate) fn at(call: &str, stream: &Stream) {
     let (mut wanted, mut quoted) = (false, String::new());
     stream.each_field(Fields::RequestHeaders, &mut |name, value| {
