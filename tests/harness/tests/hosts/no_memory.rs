@@ -32,10 +32,12 @@ fn stops(kind: ProxyKind) -> Result<()> {
         let arguments = ["-t", "-p", &prefix, "-e", "error.log", "-c", &config].map(str::to_owned).to_vec();
         (arguments, 400_000, "failed (12: Cannot allocate memory)")
     } else {
-        let anywhere = free_port()?;
-        let filters = ["one", "other"].map(|name| envoy::filter(&large(name), envoy::Form::Struct, &[]));
-        let listeners = filters.map(|filter| envoy::Listener::new(anywhere, anywhere, filter));
-        let config = envoy::bootstrap(anywhere, Path::new("/dev/null"), &listeners).to_string();
+        let mut listeners = Vec::new();
+        for name in ["one", "other"] {
+            let (anywhere, filter) = (free_port()?, envoy::filter(&large(name), envoy::Form::Struct, &[]));
+            listeners.push(envoy::Listener::new(anywhere, anywhere, filter));
+        }
+        let config = envoy::bootstrap(free_port()?, Path::new("/dev/null"), &listeners).to_string();
         let config = directory.write("envoy.json", config)?.display().to_string();
         let arguments = ["--mode", "validate", "-l", "error", "-c", &config].map(str::to_owned).to_vec();
         (arguments, 2_800_000, "replay_capacity: there is no memory for so many callbacks")
