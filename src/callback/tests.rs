@@ -280,6 +280,16 @@ fn what_nobody_answers_is_released() {
     assert_eq!(callback.gone(), None);
 }
 
+/// Whether it was taken can't be told: nobody who sends it again is let through before the reservation lapses.
+#[test]
+fn what_is_abandoned_is_neither_kept_nor_released() {
+    let (mut callback, _) = cleared(&verifier(""));
+    callback.abandoned();
+    assert!(!callback.awaits_answer());
+    assert_eq!(callback.answered(200, || AnsweredBy::Application), None);
+    assert_eq!(callback.gone(), None);
+}
+
 #[test]
 fn a_store_that_answers_too_late_gives_it_back() {
     let verifier = verifier("");

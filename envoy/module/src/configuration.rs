@@ -19,7 +19,11 @@ pub(crate) fn protect(name: &[u8], configuration: &[u8]) -> Option<Protection<Mo
         return None;
     }
     match at_work(configuration) {
-        Ok(protection) => {
+        Ok(None) => {
+            log::error!("secure_callbacks: configuration: replay_capacity: there is no memory for so many callbacks");
+            None
+        }
+        Ok(Some(protection)) => {
             for warning in protection.verifier().policy().warnings() {
                 log::warn!("secure_callbacks: configuration: {warning}");
             }
@@ -32,17 +36,17 @@ pub(crate) fn protect(name: &[u8], configuration: &[u8]) -> Option<Protection<Mo
     }
 }
 
-fn at_work(configuration: &[u8]) -> Result<Protection<ModuleHost>, PolicyError> {
+/// `None`: there is not memory enough for what it is to remember.
+fn at_work(configuration: &[u8]) -> Result<Option<Protection<ModuleHost>>, PolicyError> {
     let policy = configuration::read(configuration)?.resolve(&Process)?;
     let store = if policy.replay() {
-        let store = replay::process().open(&policy, now());
-        if store.is_none() {
-            log::error!("secure_callbacks: configuration: no memory for replay_capacity: nothing will be accepted");
+        match replay::process().open(&policy, now()) {
+            None => return Ok(None),
+            store => store,
         }
-        store
     } else {
         None
     };
     let name = policy.name().into();
-    Ok(Protection::new(policy, name, store))
+    Ok(Some(Protection::new(policy, name, store)))
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`peer_certificate`]: the client's certificate, as Envoy can be told to hand it over.
 //! - [`replay`]: what policies remember, in the process's memory, for all workers.
+//! - [`routes`]: the policies of routes.
 //! - `hooks`: what Envoy calls. It turns pointers into safe values and lets no panic out.
 //! - `abi`: what is called of Envoy. These two files alone are unsafe.
 //! - `plugin` and `request`: one configuration, and one request.
@@ -13,6 +14,8 @@
 mod abi;
 #[cfg(not(test))]
 mod configuration;
+#[cfg(all(feature = "faults", not(test)))]
+mod faults;
 #[cfg(not(test))]
 mod hooks;
 #[cfg(not(test))]
@@ -27,6 +30,7 @@ mod plugin;
 pub mod replay;
 #[cfg(not(test))]
 mod request;
+pub mod routes;
 #[cfg(not(test))]
 mod secrets;
 #[cfg(not(test))]

@@ -1,7 +1,7 @@
 //! Every second, for as long as there is any configuration: Envoy's HTTP filters have no timer.
 #![forbid(unsafe_code)]
 
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,29 +17,34 @@ pub(crate) struct Ticking(u64);
 struct Told {
     all: Vec<(u64, Scheduler)>,
     next: u64,
+    /// Whether the thread is there.
+    has_thread: bool,
 }
 
 /// Envoy has the schedulers of what it is about to stop taken out first, so none is used after it.
 fn told() -> MutexGuard<'static, Told> {
-    static TOLD: Mutex<Told> = Mutex::new(Told { all: Vec::new(), next: 0 });
+    static TOLD: Mutex<Told> = Mutex::new(Told { all: Vec::new(), next: 0, has_thread: false });
     TOLD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn tick() {
+    loop {
+        thread::sleep(PERIOD);
+        told().all.iter().for_each(|(_, scheduler)| scheduler.commit());
+    }
 }
 
 impl Ticking {
     pub(crate) fn start(scheduler: Scheduler) -> Self {
-        static THREAD: Once = Once::new();
-        THREAD.call_once(|| {
-            let started = thread::Builder::new().name("sc:ticker".into()).spawn(|| {
-                loop {
-                    thread::sleep(PERIOD);
-                    told().all.iter().for_each(|(_, scheduler)| scheduler.commit());
-                }
-            });
+        let mut told = told();
+        if !told.has_thread {
+            // Where there is none to be had the next configuration tries again.
+            let started = thread::Builder::new().name("sc:ticker".into()).spawn(tick);
+            told.has_thread = started.is_ok();
             if let Err(problem) = started {
                 log::error!("secure_callbacks: no thread for the gauge of replay entries: {problem}");
             }
-        });
-        let mut told = told();
+        }
         let number = told.next;
         told.next = number.wrapping_add(1);
         told.all.push((number, scheduler));

@@ -29,8 +29,6 @@ impl Registry {
     pub fn open(&self, policy: &Policy, now: UnixSeconds) -> Option<Share> {
         let asked = Asked { capacity: policy.replay_capacity(), memory: policy.replay_memory() };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What nobody asks for any more goes, once all in it has expired.
-        all.retain(|name, memory| name == policy.name() || Arc::strong_count(memory) > 1 || memory.live(now) > 0);
         let memory = match all.get(policy.name()) {
             Some(known) => Arc::clone(known),
             None => {
@@ -43,12 +41,15 @@ impl Registry {
         Share::new(memory, asked, now)
     }
 
-    /// Shows how many callbacks each policy remembers.
+    /// Shows how many callbacks each policy remembers. What nobody asks for any more goes, once it was shown that all in it
+    /// has expired.
     pub fn each(&self, now: UnixSeconds, mut show: impl FnMut(&str, u32)) {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, memory) in all.iter() {
-            show(name, memory.live(now));
-        }
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|name, memory| {
+            let live = memory.live(now);
+            show(name, live);
+            live > 0 || Arc::strong_count(memory) > 1
+        });
     }
 }
 

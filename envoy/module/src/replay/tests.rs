@@ -63,12 +63,17 @@ fn what_is_remembered_outlives_every_configuration_and_then_goes() {
         registry.each(now, |name, entries| names.push((name.to_owned(), entries)));
         names
     };
+    let entries = |number| vec![("default".to_owned(), number)];
     take(&open(&registry, 1000, NOW), "one");
-    assert_eq!(names(NOW), [("default".to_owned(), 1)]);
+    assert_eq!(names(NOW), entries(1));
     assert_eq!(asked(&open(&registry, 1000, NOW), "one"), Answer::Seen);
-    let other = || registry.open(&policy(r#", "name": "other""#), NOW + 400).unwrap();
-    drop(other());
-    assert_eq!(names(NOW + 400), [("other".to_owned(), 0)]);
+    assert_eq!(names(NOW), entries(1));
+    // Whoever shows it is told that nothing is left in it.
+    assert_eq!(names(NOW + 400), entries(0));
+    assert_eq!(names(NOW + 400), []);
+    let held = open(&registry, 1000, NOW + 400);
+    assert_eq!([names(NOW + 400), names(NOW + 400)], [entries(0), entries(0)]);
+    drop(held);
 }
 
 #[test]

@@ -198,6 +198,11 @@ impl Proxy {
         process::send_signal(pid, Signal::KILL)
     }
 
+    /// Kills all of it by force, and returns when it is gone.
+    pub fn kill(mut self) {
+        self.process.kill();
+    }
+
     /// CPU time of each worker, to the nanosecond: nginx's worker processes, or Envoy's worker threads.
     pub fn worker_cpu(&self) -> Result<Vec<Duration>> {
         let name = if self.kind.is_nginx() { "nginx" } else { "wrk:" };

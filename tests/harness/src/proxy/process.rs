@@ -94,6 +94,11 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        self.kill();
+    }
+
+    /// Ends it and all that it started by force, and waits.
+    pub fn kill(&mut self) {
         if let Some(group) = Pid::from_raw(self.pid()) {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }

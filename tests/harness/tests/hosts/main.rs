@@ -12,6 +12,7 @@ mod core_dumps;
 mod delivery;
 mod envoy;
 mod envoy_module;
+mod envoy_module_faults;
 mod envoy_own_answers;
 mod envoy_unfinished;
 mod envoy_upgrade;
@@ -22,6 +23,7 @@ mod nginx_dav;
 mod nginx_error_log;
 mod nginx_names;
 mod nginx_redirects;
+mod no_memory;
 mod secrecy;
 mod slips;
 mod warnings;
@@ -47,6 +49,10 @@ fn main() {
         core_dumps::add(&mut tests);
         log_lines::add(stage, &mut tests);
         warnings::add(&mut tests);
+        // The sandbox's table grows as callbacks come.
+        if stage.kind != ProxyKind::Envoy {
+            no_memory::add(&mut tests);
+        }
         match stage.kind {
             ProxyKind::Envoy | ProxyKind::EnvoyModule => {
                 envoy::add(stage, &mut tests);
@@ -55,6 +61,7 @@ fn main() {
                 envoy_upgrade::add(&mut tests);
                 if stage.kind == ProxyKind::EnvoyModule {
                     envoy_module::add(&mut tests);
+                    envoy_module_faults::add(&mut tests);
                 }
             }
             ProxyKind::Nginx(_) => {

@@ -7,7 +7,7 @@ use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send;
 use secure_callbacks_harness::tools::ProxyKind;
-use secure_callbacks_harness::upstream::Answer;
+use secure_callbacks_harness::upstream::{Answer, Delivery};
 use secure_callbacks_support::{Framing, Token};
 use serde_json::json;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ pub(crate) fn add(stage: &Arc<Stage>, tests: &mut Tests<'_>) {
     stage.test("a_forgery_does_not_use_the_token_up", tests, forgery_first);
     tests.shared("replay_off_lets_a_token_through_twice", off);
     tests.shared("two_policies_remember_apart", two_policies);
+    tests.shared("a_killed_proxy_has_forgotten_all_and_loses_nothing", killed);
     tests.shared("report_mode_lets_replays_through_and_names_them", report);
 }
 
@@ -110,6 +111,25 @@ fn two_policies(kind: ProxyKind) -> Result<()> {
         let reply = wait(send::send(site.ports[index], &callback.message))?;
         reply.is(401, "replayed")?;
         site.entries_become(index, 1)?;
+    }
+    Ok(())
+}
+
+/// What it had under way can be sent again at once, and what was taken once more, as the page says; a forgery can't.
+fn killed(kind: ProxyKind) -> Result<()> {
+    let plan = || Plan::of(policy(json!({})));
+    let site = Site::start(kind, plan())?;
+    let (taken, lost) = (Callback::new(), Callback::new());
+    site.accepts(&taken, 1)?;
+    site.refuses(&taken)?;
+    site.upstream.script(&lost.id, [Answer::status(200).sent(Delivery::Never), Answer::status(200)]);
+    let connection = site.begin(&lost)?;
+    let site = site.killed_and_started_anew(plan())?;
+    drop(connection);
+    for callback in [&lost, &taken] {
+        site.send(&callback.clone().with_other_body(b"{\"forged\":true}"))?.is(401, "payload_hash_mismatch")?;
+        site.accepts(callback, 2)?;
+        site.refuses(callback)?;
     }
     Ok(())
 }

@@ -104,6 +104,13 @@ impl Site {
         Self { running: Running { upstream, ..self.running }, ..self }
     }
 
+    /// Kills the proxy by force, all of it, and starts it anew before the same application.
+    pub(crate) fn killed_and_started_anew(self, plan: Plan) -> Result<Self> {
+        let Running { proxy, upstream, .. } = self.running;
+        proxy.kill();
+        Ok(Self::start(self.kind, Plan { absent: Some(upstream.address()), ..plan })?.with_upstream(upstream))
+    }
+
     /// Sends to the first policy, up to the application, whose answer is to be read from the connection.
     pub(crate) fn begin(&self, callback: &Callback) -> Result<http1::Connection> {
         let mut connection = wait(http1::Connection::open(self.ports[0].http1))?;
