@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
-/// A callback's body, kept byte for byte in `tests/vectors/samples/`, whose README says where each is from.
+/// A callback's body, kept byte for byte in `tests/vectors/samples/`; the README beside it says where each is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sample {
