@@ -50,7 +50,7 @@ claims! {
     ApplicationId = "application_id",
     /// The token's own id.
     Jti = "jti",
-    /// The SHA-256 of the body.
+    /// The SHA-256 of the payload.
     PayloadHash = "payload_hash",
 }
 

@@ -43,7 +43,7 @@ const COMMANDS: [About; 7] = [
         line: "real Envoy and real Nginx with the example configurations, and callbacks through each",
         help: "\
 cargo xtask demo [--keep] [--docker]
-cargo xtask demo send [session|archive|sip|composer]
+cargo xtask demo send [session|archive|sip|composer|broadcast|captions]
 
 Gets and builds what it shows: Envoy with the filter and with the module, and the system's nginx with its module. Starts
 them with envoy/envoy.yaml, envoy/module/envoy.yaml and nginx/nginx.conf and an application behind them, sends each sample
@@ -176,7 +176,7 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
 }
 
 fn demo(docker: bool, keep: bool, mut arguments: Vec<String>) -> Result<Command, Error> {
-    const SAMPLES: [&str; 4] = ["session", "archive", "sip", "composer"];
+    const SAMPLES: [&str; 6] = ["session", "archive", "sip", "composer", "broadcast", "captions"];
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] if keep => arguments.push("--keep".into()),
         [] => {}

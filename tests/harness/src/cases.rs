@@ -156,6 +156,8 @@ pub fn all() -> Vec<Case> {
         Case::accepted("archive", sample(Sample::Archive)),
         Case::accepted("SIP call", sample(Sample::Sip)),
         Case::accepted("Experience Composer", sample(Sample::Composer)),
+        Case::accepted("broadcast", sample(Sample::Broadcast)),
+        Case::accepted("live captions", sample(Sample::Captions)),
         Case::accepted("session monitoring, HTTP/2", sample(Sample::Session)).framed(Framing::H2),
         Case::accepted("archive, chunked with trailers", sample(Sample::Archive)).framed(Framing::ChunkedTrailers),
         Case::forged("no token", "token_missing", |_, _| None),

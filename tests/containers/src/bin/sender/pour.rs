@@ -34,7 +34,15 @@ const OPENERS: usize = 25;
 /// For how long they are opened.
 const IDLE_PATIENCE: Duration = Duration::from_secs(30);
 
-const SAMPLES: [Sample; 5] = [Sample::Session, Sample::Stream, Sample::Archive, Sample::Sip, Sample::Composer];
+const SAMPLES: [Sample; 7] = [
+    Sample::Session,
+    Sample::Stream,
+    Sample::Archive,
+    Sample::Sip,
+    Sample::Composer,
+    Sample::Broadcast,
+    Sample::Captions,
+];
 
 /// Carries out `order`; ends when every callback is taken or given up.
 pub(crate) async fn run(order: Order) -> Result<Outcome> {

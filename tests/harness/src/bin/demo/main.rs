@@ -1,8 +1,8 @@
 //! The demo: the example configurations in real proxies, before an application that records what reaches it. Every
 //! sample callback and every kind of forgery goes through each; one table says what came of each.
 //!
-//! `demo` runs it once; `demo --keep` leaves all running; `demo send [session|archive|sip|composer]` prints `curl`
-//! commands that carry a freshly signed callback. `cargo xtask demo` builds what is needed and starts this.
+//! `demo` runs it once; `demo --keep` leaves all running; `demo send [KIND]` prints `curl` commands that carry a
+//! freshly signed callback. `cargo xtask demo` builds what is needed and starts this.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod holders;
@@ -28,7 +28,7 @@ const ENDED_BY_NGINX: &str = "ended by Nginx itself";
 /// Instead of a verdict, where the proxy's own TLS ends it: Envoy in the handshake, Nginx with a 400 of its own.
 const ENDED_BY_TLS: &str = "ended by the proxy's TLS";
 
-const USAGE: &str = "usage: demo [--keep] | demo send [session|archive|sip|composer]";
+const USAGE: &str = "usage: demo [--keep] | demo send [session|archive|sip|composer|broadcast|captions]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -214,6 +214,8 @@ fn print_commands(name: &str) -> Result<bool> {
         "archive" => sample(Sample::Archive),
         "sip" => sample(Sample::Sip),
         "composer" => sample(Sample::Composer),
+        "broadcast" => sample(Sample::Broadcast),
+        "captions" => sample(Sample::Captions),
         _ => bail!("no sample {name:?}; {USAGE}"),
     };
     for through in Through::ALL {
