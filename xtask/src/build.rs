@@ -11,6 +11,7 @@ use crate::nginx::Nginx;
 use crate::setup::{self, Part, WASM_TARGET};
 use crate::sh::{self, Cmd, Result};
 use crate::wasm;
+use crate::zig;
 
 /// SHA-256 takes most of the filter's time, and `sha2` has it in the sandbox's vector instructions too: a tenth faster in Envoy 1.40.
 /// The names of functions are 70 KB of the module; a panic is logged with its place in the source all the same.
@@ -96,7 +97,7 @@ impl Build {
     pub(crate) fn needs(self) -> Vec<Part> {
         match self {
             Self::Filter => vec![Part::Wasm],
-            Self::EnvoyModule => Vec::new(),
+            Self::EnvoyModule => vec![Part::Packages, Part::Zig],
             Self::NginxModule(proxy) => vec![Part::Packages, Part::Proxy(proxy)],
         }
     }
@@ -122,11 +123,12 @@ impl Build {
             Self::EnvoyModule => {
                 // Other flags than the tools' are other builds of all they share: it has a directory of its own.
                 let target = target.join("envoy-module");
-                Cmd::cargo(["build", "--release", "-p", "secure-callbacks-envoy-module", "--target-dir"])
+                zig::cargo_build()
+                    .args(["--release", "-p", "secure-callbacks-envoy-module", "--target-dir"])
                     .arg(&target)
                     .portable(&target, &[])
                     .logged("build-envoy-module")?;
-                read(&target.join("release/libsecure_callbacks_envoy_module.so"))?
+                read(&target.join(zig::target()).join("release/libsecure_callbacks_envoy_module.so"))?
             }
             Self::NginxModule(proxy) => {
                 let nginx = Nginx::of(proxy)?;
