@@ -20,6 +20,8 @@ use crate::zig;
 const WASM_FLAGS: [&str; 6] =
     ["-C", "target-feature=+simd128", "-C", "llvm-args=-inline-threshold=100", "-C", "strip=symbols"];
 
+const NGINX_CRATE: &str = "secure-callbacks-nginx";
+
 /// An artifact to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
@@ -112,8 +114,7 @@ impl Build {
         let start = Instant::now();
         let module = match self {
             Self::Filter => {
-                Cmd::cargo(["build", "-p", "secure-callbacks-envoy-wasm", "--release", "--target", WASM_TARGET])
-                    .arg("--target-dir")
+                Cmd::cargo(["build", "--release", "--target", WASM_TARGET, "-p", self.krate(), "--target-dir"])
                     .arg(target)
                     .portable(target, &WASM_FLAGS)
                     .logged("build-filter")?;
@@ -124,7 +125,7 @@ impl Build {
                 // Other flags than the tools' are other builds of all they share: it has a directory of its own.
                 let target = target.join("envoy-module");
                 zig::cargo_build()
-                    .args(["--release", "-p", "secure-callbacks-envoy-module", "--target-dir"])
+                    .args(["--release", "-p", self.krate(), "--target-dir"])
                     .arg(&target)
                     .portable(&target, &[])
                     .logged("build-envoy-module")?;
@@ -137,6 +138,15 @@ impl Build {
             }
         };
         place(&module, &dist.join(self.file()?), start)
+    }
+
+    /// The crate that it is made of.
+    pub(crate) fn krate(self) -> &'static str {
+        match self {
+            Self::Filter => "secure-callbacks-envoy-wasm",
+            Self::EnvoyModule => "secure-callbacks-envoy-module",
+            Self::NginxModule(_) => NGINX_CRATE,
+        }
     }
 
     /// Its file in `target/dist`.
@@ -155,7 +165,7 @@ impl Build {
 /// checks share it and its profile with builds, so that the bindings are made once.
 pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
     let target = nginx_target(nginx, target);
-    let cargo = Cmd::cargo([command, "--release", "-p", "secure-callbacks-nginx", "--target-dir"]);
+    let cargo = Cmd::cargo([command, "--release", "-p", NGINX_CRATE, "--target-dir"]);
     let cargo = cargo.arg(&target).portable(&target, &[]);
     nginx.module_env().iter().fold(cargo, |cargo, (name, value)| cargo.env(name, value))
 }

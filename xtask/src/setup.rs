@@ -147,7 +147,8 @@ pub(crate) fn attempt(parts: &[Part]) -> Vec<(Part, std::result::Result<(), Prob
         // Without the packages there is nothing to configure, to compile or to install with.
         let packages = results.iter().find(|(earlier, _)| *earlier == Part::Packages);
         let packages = packages.map_or(Ok(()), |(_, result)| result.clone());
-        let result = if matches!(part, Part::Proxy(_) | Part::Zig) { packages.and_then(|()| part.get()) } else { part.get() };
+        let result =
+            if matches!(part, Part::Proxy(_) | Part::Zig) { packages.and_then(|()| part.get()) } else { part.get() };
         let seconds = start.elapsed().as_secs();
         jobs::say(&match &result {
             Ok(()) => format!("[setup] {title}: done in {seconds} s"),
@@ -205,9 +206,9 @@ fn missing_packages() -> Vec<&'static str> {
     .collect()
 }
 
-/// What makes the clean roots that packages are installed in, and what the runbook asks with.
+/// What makes the clean roots that packages are installed in, what the runbook asks with, what pushes images and where to.
 fn missing_test_packages() -> Vec<&'static str> {
-    ["curl", "debootstrap"].into_iter().filter(|program| !sh::on_path(program)).collect()
+    ["curl", "debootstrap", "skopeo", "docker-registry"].into_iter().filter(|program| !sh::on_path(program)).collect()
 }
 
 /// bindgen loads libclang when it runs. It lies in a directory named after its version or the machine.

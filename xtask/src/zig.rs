@@ -6,6 +6,8 @@ use std::env;
 use std::env::consts::ARCH;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
 use crate::python;
 use crate::sh::{self, Cmd, Result};
 
@@ -35,6 +37,27 @@ fn home() -> PathBuf {
 /// What it compiles for.
 pub(crate) fn target() -> String {
     format!("{ARCH}-unknown-linux-gnu")
+}
+
+/// The same, as images and Debian call it.
+pub(crate) fn architecture() -> &'static str {
+    match ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// What of it is in the module, for the list of what is inside.
+pub(crate) fn component() -> Value {
+    let version = ZIG.rsplit('=').next();
+    json!({
+        "bom-ref": "ziglang", "name": "ziglang", "type": "library", "version": version,
+        // Each file of the latter may be linked into anything.
+        "description": "LLVM's libunwind and the static part of glibc, as Zig carries them",
+        "licenses": [{ "expression": "Apache-2.0 WITH LLVM-exception AND LGPL-2.1-or-later" }],
+        "purl": format!("pkg:pypi/{}", ZIG.replace("==", "@")),
+    })
 }
 
 /// `cargo build`, linked by it.
