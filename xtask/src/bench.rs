@@ -29,8 +29,7 @@ const PYTHON_PACKAGES: [&str; 4] = ["PyJWT==2.15.1", "uvicorn==0.54.0", "uvloop=
 /// Sets up, builds and runs.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let envoy = Part::Proxy(proxies::envoy()?);
-    let builds = [Build::shown(), vec![Build::EnvoyModule]].concat();
-    build::together(&builds, vec![Box::new(move || setup::require(&[envoy]))])?;
+    build::together(&Build::shown(), vec![Box::new(move || setup::require(&[envoy]))])?;
     // Rows that need these are named as skipped without them.
     for (title, there, get) in [
         ("Debian's Lua and njs modules for nginx", modules().join(STAMP), unpack_modules as fn() -> Result<()>),

@@ -11,6 +11,7 @@ use crate::nginx::Nginx;
 use crate::setup::{self, Part, WASM_TARGET};
 use crate::sh::{self, Cmd, Result};
 use crate::wasm;
+use crate::zig;
 
 /// SHA-256 takes most of the filter's time, and `sha2` has it in the sandbox's vector instructions too: a tenth faster in Envoy 1.40.
 /// The names of functions are 70 KB of the module; a panic is logged with its place in the source all the same.
@@ -18,6 +19,8 @@ use crate::wasm;
 /// (`.cargo/config.toml` has all but the names for other builds: what it says for a target gives way to flags given here.)
 const WASM_FLAGS: [&str; 6] =
     ["-C", "target-feature=+simd128", "-C", "llvm-args=-inline-threshold=100", "-C", "strip=symbols"];
+
+const NGINX_CRATE: &str = "secure-callbacks-nginx";
 
 /// An artifact to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,7 +99,7 @@ impl Build {
     pub(crate) fn needs(self) -> Vec<Part> {
         match self {
             Self::Filter => vec![Part::Wasm],
-            Self::EnvoyModule => Vec::new(),
+            Self::EnvoyModule => vec![Part::Packages, Part::Zig],
             Self::NginxModule(proxy) => vec![Part::Packages, Part::Proxy(proxy)],
         }
     }
@@ -111,8 +114,7 @@ impl Build {
         let start = Instant::now();
         let module = match self {
             Self::Filter => {
-                Cmd::cargo(["build", "-p", "secure-callbacks-envoy-wasm", "--release", "--target", WASM_TARGET])
-                    .arg("--target-dir")
+                Cmd::cargo(["build", "--release", "--target", WASM_TARGET, "-p", self.krate(), "--target-dir"])
                     .arg(target)
                     .portable(target, &WASM_FLAGS)
                     .logged("build-filter")?;
@@ -122,11 +124,12 @@ impl Build {
             Self::EnvoyModule => {
                 // Other flags than the tools' are other builds of all they share: it has a directory of its own.
                 let target = target.join("envoy-module");
-                Cmd::cargo(["build", "--release", "-p", "secure-callbacks-envoy-module", "--target-dir"])
+                zig::cargo_build()
+                    .args(["--release", "-p", self.krate(), "--target-dir"])
                     .arg(&target)
                     .portable(&target, &[])
                     .logged("build-envoy-module")?;
-                read(&target.join("release/libsecure_callbacks_envoy_module.so"))?
+                read(&target.join(zig::target()).join("release/libsecure_callbacks_envoy_module.so"))?
             }
             Self::NginxModule(proxy) => {
                 let nginx = Nginx::of(proxy)?;
@@ -135,6 +138,15 @@ impl Build {
             }
         };
         place(&module, &dist.join(self.file()?), start)
+    }
+
+    /// The crate that it is made of.
+    pub(crate) fn krate(self) -> &'static str {
+        match self {
+            Self::Filter => "secure-callbacks-envoy-wasm",
+            Self::EnvoyModule => "secure-callbacks-envoy-module",
+            Self::NginxModule(_) => NGINX_CRATE,
+        }
     }
 
     /// Its file in `target/dist`.
@@ -153,7 +165,7 @@ impl Build {
 /// checks share it and its profile with builds, so that the bindings are made once.
 pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
     let target = nginx_target(nginx, target);
-    let cargo = Cmd::cargo([command, "--release", "-p", "secure-callbacks-nginx", "--target-dir"]);
+    let cargo = Cmd::cargo([command, "--release", "-p", NGINX_CRATE, "--target-dir"]);
     let cargo = cargo.arg(&target).portable(&target, &[]);
     nginx.module_env().iter().fold(cargo, |cargo, (name, value)| cargo.env(name, value))
 }

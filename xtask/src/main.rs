@@ -11,12 +11,14 @@ mod jobs;
 mod nginx;
 mod package;
 mod purity;
+mod python;
 mod runner;
 mod setup;
 mod sh;
 mod suite;
 mod suites;
 mod wasm;
+mod zig;
 
 use std::process::ExitCode;
 
@@ -49,7 +51,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Help(text) => print!("{text}"),
         Command::Setup => {
             let proxies = proxies::all().iter().map(Part::Proxy);
-            let parts = [Part::Wasm, Part::Packages, Part::TestPackages].into_iter().chain(proxies);
+            let parts = [Part::Wasm, Part::Packages, Part::TestPackages, Part::Zig].into_iter().chain(proxies);
             setup::require(&parts.collect::<Vec<_>>())?;
         }
         Command::Build(builds) => build::together(&builds, Vec::new())?,

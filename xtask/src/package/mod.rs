@@ -6,6 +6,7 @@
 mod check;
 mod deb;
 mod oci;
+mod plain;
 mod release;
 mod sbom;
 mod tree;
@@ -13,15 +14,10 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secure_callbacks_proxies::{self as proxies, Package, Proxy};
-
 use crate::build::{self, Build};
-use crate::nginx::Nginx;
 use crate::setup::Part;
 use crate::sh::{self, Cmd, Result};
-use deb::Deb;
 use release::Release;
-use sbom::Bom;
 
 pub(crate) use check::check;
 
@@ -32,12 +28,11 @@ pub(crate) fn needs() -> Vec<Part> {
 
 /// What is packed.
 fn builds() -> Vec<Build> {
-    [Build::Filter].into_iter().chain(modules().map(|(_, proxy)| Build::NginxModule(proxy))).collect()
-}
-
-/// How the module is packed, and for which nginx.
-fn modules() -> impl Iterator<Item = (Package, &'static Proxy)> {
-    proxies::all().iter().filter_map(|proxy| Some((proxy.package?, proxy)))
+    let is_packed = |build: &Build| match build {
+        Build::Filter | Build::EnvoyModule => true,
+        Build::NginxModule(proxy) => proxy.package.is_some(),
+    };
+    Build::all().into_iter().filter(is_packed).collect()
 }
 
 /// Builds the artifacts and packs them; `twice`: and does it all again, from nothing, to compare.
@@ -65,26 +60,14 @@ fn directory() -> PathBuf {
 fn pack(dist: &Path, out: &Path) -> Result<Vec<String>> {
     tree::empty(out)?;
     let release = Release::read()?;
-    filter(&release, dist, out)?;
-    for (package, proxy) in modules() {
-        let nginx = Nginx::of(proxy)?;
-        let deb = match package {
-            Package::Debian => Deb::debian(&release, &nginx),
-            Package::NginxOrg => Deb::nginx_org(&release, &nginx)?,
-        };
-        let module = dist.join(format!("nginx-{}/{}", deb.nginx_version(), deb::MODULE));
-        deb.build(&release, &module, out)?;
+    for build in builds() {
+        let artifact = dist.join(build.file()?);
+        match build {
+            Build::Filter | Build::EnvoyModule => plain::pack(&release, build, &artifact, out)?,
+            Build::NginxModule(proxy) => deb::pack(&release, proxy, &artifact, out)?,
+        }
     }
     sums(out)
-}
-
-/// The Envoy filter: the file itself, what is in it, and an image for Istio and Envoy Gateway.
-fn filter(release: &Release, dist: &Path, out: &Path) -> Result<()> {
-    let name = format!("secure_callbacks-{}", release.version);
-    let module = tree::read(&dist.join("secure_callbacks.wasm"))?;
-    tree::write(&out.join(format!("{name}.wasm")), &module)?;
-    tree::write(&out.join(format!("{name}.cdx.json")), &Bom::Filter.list(release, &module)?)?;
-    oci::image(release, &module, &out.join(format!("{name}.oci.tar")))
 }
 
 /// `SHA256SUMS`, as `sha256sum --check` reads it, over everything else.

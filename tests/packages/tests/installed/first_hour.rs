@@ -4,11 +4,12 @@ use anyhow::{Context, Result, ensure};
 use secure_callbacks_packages::machine::Machine;
 use secure_callbacks_packages::package;
 
-const INSTALL: &str = include_str!("../../../../docs/install.md");
+/// The page.
+pub(crate) const INSTALL: &str = include_str!("../../../../docs/install.md");
 const README: &str = include_str!("../../../../README.md");
 
 /// An application on the port that the example names; it says what it was told.
-const APPLICATION: &str = "server { listen 127.0.0.1:8080; access_log off; \
+pub(crate) const APPLICATION: &str = "server { listen 127.0.0.1:8080; access_log off; \
                            return 200 \"taken as $http_x_callback_verified\\n\"; }";
 
 /// What no document says, because it is about this machine: apt may not change its user here.
@@ -27,7 +28,7 @@ pub(crate) fn script() -> Result<&'static str> {
 }
 
 /// The status in what `curl -i` printed.
-fn status(said: &str) -> Option<&str> {
+pub(crate) fn status(said: &str) -> Option<&str> {
     said.lines().find_map(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|line| line.split(' ').next())
 }
 

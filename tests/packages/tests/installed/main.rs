@@ -1,9 +1,11 @@
 //! The packages in a clean Debian: installed, configured, started, upgraded, removed, purged; with real callbacks.
-//! `packages::<nginx>`.
+//! `packages::<proxy>`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod debian;
+mod envoy_module;
 mod first_hour;
+mod images;
 mod nginx_org;
 mod runbook;
 mod site;
@@ -12,7 +14,7 @@ use anyhow::Result;
 use secure_callbacks_harness::suite::Suite;
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_packages::machine;
-use secure_callbacks_proxies::Package;
+use secure_callbacks_proxies::{self as proxies, Artifact, Package};
 
 type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 
@@ -28,6 +30,10 @@ fn main() {
         };
         suite.add(kind.name(), missing.as_deref(), test);
     }
+    for envoy in proxies::all().iter().filter(|proxy| proxy.takes(Artifact::EnvoyModule)) {
+        suite.add(&envoy.name(), missing.as_deref(), move || envoy_module::as_it_is_printed(envoy));
+    }
+    suite.add("images", images::missing().as_deref(), images::as_they_are_printed);
     suite.add("first_hour", missing.as_deref(), first_hour::as_it_is_printed);
     suite.add("readme", missing.as_deref(), first_hour::of_the_readme);
     suite.add("runbook", missing.as_deref(), runbook::with_the_package);
