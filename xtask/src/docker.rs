@@ -68,7 +68,7 @@ pub(crate) fn stage() -> Result<()> {
     for (image, file) in [
         ("envoy", proxies::envoy()?.binary(&sh::target())?),
         ("envoy", dist.join("secure_callbacks.wasm")),
-        ("envoy-module", envoy_program()?),
+        ("envoy-module", proxies::envoy()?.binary(&sh::target())?),
         ("envoy-module", dist.join("libsecure_callbacks.so")),
         ("nginx", module),
         ("app", made.join("app")),
