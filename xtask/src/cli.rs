@@ -93,8 +93,8 @@ module for each nginx of proxies.toml (`nginx`), or all. An nginx that is out of
 cargo xtask setup
 
 Gets beforehand what the other commands get when they need it: Rust's standard library for the filter, the system's packages
-(through apt-get, with sudo where you are not root; no service is started), and the Envoys and nginxes of proxies.toml, into
-target/tools. What is there already is left alone.
+(through apt-get, with sudo where you are not root; no service is started), and into target/tools Zig, which links Envoy's
+module, and the Envoys and nginxes of proxies.toml. What is there already is left alone.
 ",
     },
     About {
@@ -103,8 +103,8 @@ target/tools. What is there already is left alone.
         help: "\
 cargo xtask package [--twice]
 
-Builds the artifacts and packs them: the filter as a file and as an image, and the module in a Debian package for each nginx
-that has a `package` in proxies.toml, with lists of what is inside and SHA256SUMS.
+Builds the artifacts and packs them: the filter and the module for Envoy as a file and as an image each, and the module in a
+Debian package for each nginx that has a `package` in proxies.toml, with lists of what is inside and SHA256SUMS.
 
   --twice  builds and packs it all again, from nothing, and compares the bytes; takes minutes
 ",

@@ -49,11 +49,13 @@ pub(crate) fn as_they_are_printed() -> Result<()> {
     let (from, copy) = lines.split_once('\n').context("two lines")?;
     ensure!(from.starts_with("FROM envoyproxy/envoy:distroless-v"), "{from}");
     directory.write("Dockerfile", format!("FROM scratch\n{}\n", here(copy)))?;
-    let own = Image(format!("secure-callbacks-test-{}", std::process::id()));
+    let (_pulled, own) = (
+        Image(format!("{address}/secure-callbacks-module:{version}")),
+        Image(format!("secure-callbacks-test-{}", std::process::id())),
+    );
     let file = directory.path().join("Dockerfile");
     let file = file.to_str().context("a path")?;
     docker(["build", "--quiet", "--tag", &own.0, "--file", file, directory.path().to_str().context("a path")?])?;
-    let _module = Image(format!("{address}/secure-callbacks-module:{version}"));
     let path = "/usr/local/lib/secure-callbacks/libsecure_callbacks.so";
     own.holds(path, &package("libsecure_callbacks-", ".so")?, &directory)
 }
