@@ -5,7 +5,7 @@ use secure_callbacks_harness::proxy::Directory;
 use secure_callbacks_packages::machine::Machine;
 use secure_callbacks_packages::{deb, package};
 
-use crate::first_hour::{self, blocks};
+use crate::first_hour;
 
 const PAGE: &str = include_str!("../../../../docs/operations.md");
 
