@@ -20,6 +20,8 @@ pub(crate) enum Command {
     BuildDocker,
     /// The packages; made twice, or once.
     Package { twice: bool },
+    /// The release, or a rehearsal of it; made twice, or once.
+    Release { is_rehearsal: bool, twice: bool },
     /// The demo, with the arguments for its program; in containers, or not.
     Demo { docker: bool, arguments: Vec<String> },
     /// These steps; those for further proxies in these alone, if there are any.
@@ -37,7 +39,7 @@ struct About {
     help: &'static str,
 }
 
-const COMMANDS: [About; 7] = [
+const COMMANDS: [About; 8] = [
     About {
         name: "demo",
         line: "real Envoy and real Nginx with the example configurations, and callbacks through each",
@@ -110,6 +112,20 @@ Debian package for each nginx that has a `package` in proxies.toml, with lists o
 ",
     },
     About {
+        name: "release",
+        line: "the files of a release, into target/packages",
+        help: "\
+cargo xtask release [--dry-run] [--twice]
+
+Makes what `package` makes, and beside it the source and the provenance: which files came from which commit with which
+tools. Refused where the work tree differs from the commit, or CHANGELOG.md has no dated heading for the version. How a
+release is made and checked: docs/releases.md.
+
+  --dry-run  makes all of it nevertheless, and tells what it would have been refused for
+  --twice    builds and packs it all again, from nothing, and compares the bytes; takes minutes
+",
+    },
+    About {
         name: "instructions",
         line: "how many the core takes for a callback, against the number noted",
         help: "\
@@ -152,9 +168,9 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
     while let Some(argument) = line.next()? {
         match (about.name, argument) {
             (_, Short('h') | Long("help")) => return Ok(Command::Help(help(about))),
-            ("package", Long(flag @ "twice")) | ("demo", Long(flag @ ("keep" | "docker"))) => {
-                flags.push(flag.to_owned())
-            }
+            ("package" | "release", Long(flag @ "twice"))
+            | ("release", Long(flag @ "dry-run"))
+            | ("demo", Long(flag @ ("keep" | "docker"))) => flags.push(flag.to_owned()),
             ("test", Long("docker")) => steps.push(Step::Docker),
             ("test", Long("only")) => steps.push(step(&line.value()?.to_string_lossy())?),
             ("test", Long("proxy")) => chosen.push(further(&line.value()?.to_string_lossy())?),
@@ -170,6 +186,7 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
         "test" => Command::Test(steps, chosen),
         "build" => build(&words)?,
         "package" => Command::Package { twice: has("twice") },
+        "release" => Command::Release { is_rehearsal: has("dry-run"), twice: has("twice") },
         "instructions" => Command::Instructions,
         _ => Command::Setup,
     })
@@ -272,6 +289,8 @@ mod tests {
             ("build apache", "`apache` can't be built", "cargo xtask build"),
             ("setup now", "unexpected argument", "cargo xtask setup"),
             ("package --thrice", "invalid option '--thrice'", "--twice"),
+            ("package --dry-run", "invalid option '--dry-run'", "cargo xtask package"),
+            ("release 1.0", "unexpected argument", "cargo xtask release"),
         ] {
             let problem = parsed(words).err().map(|problem| problem.to_string()).unwrap_or_default();
             assert!(problem.starts_with(told) || problem.contains(told), "{words}: {problem}");
@@ -296,6 +315,8 @@ mod tests {
             ("test", Command::Test(Step::ALL.into(), Vec::new())),
             ("test --only fmt --docker", Command::Test(vec![Step::Fmt, Step::Docker], Vec::new())),
             ("package --twice", Command::Package { twice: true }),
+            ("release", Command::Release { is_rehearsal: false, twice: false }),
+            ("release --dry-run --twice", Command::Release { is_rehearsal: true, twice: true }),
             ("bench --quick", Command::Bench(vec!["--quick".into()])),
         ] {
             assert!(parsed(words).is_ok_and(|command| command == expected), "{words}");

@@ -57,6 +57,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Build(builds) => build::together(&builds, Vec::new())?,
         Command::BuildDocker => docker::set_up_and_stage()?,
         Command::Package { twice } => package::run(twice)?,
+        Command::Release { is_rehearsal, twice } => package::release(is_rehearsal, twice)?,
         Command::Demo { docker: true, arguments } => docker::demo(&arguments)?,
         Command::Demo { docker: false, arguments } => demo(&arguments)?,
         Command::Instructions => instructions::run()?,

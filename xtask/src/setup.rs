@@ -206,9 +206,13 @@ fn missing_packages() -> Vec<&'static str> {
     .collect()
 }
 
-/// What makes the clean roots that packages are installed in, what the runbook asks with, what pushes images and where to.
+/// What makes the clean roots that packages are installed in, what the runbook asks with, what pushes images and where to,
+/// and what reads a release's provenance.
 fn missing_test_packages() -> Vec<&'static str> {
-    ["curl", "debootstrap", "skopeo", "docker-registry"].into_iter().filter(|program| !sh::on_path(program)).collect()
+    ["curl", "debootstrap", "skopeo", "docker-registry", "jq"]
+        .into_iter()
+        .filter(|program| !sh::on_path(program))
+        .collect()
 }
 
 /// bindgen loads libclang when it runs. It lies in a directory named after its version or the machine.

@@ -56,8 +56,17 @@ pub(crate) fn component() -> Value {
         // Each file of the latter may be linked into anything.
         "description": "LLVM's libunwind and the static part of glibc, as Zig carries them",
         "licenses": [{ "expression": "Apache-2.0 WITH LLVM-exception AND LGPL-2.1-or-later" }],
-        "purl": format!("pkg:pypi/{}", ZIG.replace("==", "@")),
+        "purl": purl(ZIG),
     })
+}
+
+/// Both packages, as package URLs.
+pub(crate) fn purls() -> [String; 2] {
+    [ZIG, ZIGBUILD].map(purl)
+}
+
+fn purl(package: &str) -> String {
+    format!("pkg:pypi/{}", package.replace("==", "@"))
 }
 
 /// `cargo build`, linked by it.

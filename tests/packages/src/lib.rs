@@ -28,6 +28,13 @@ pub fn package(prefix: &str, suffix: &str) -> Result<PathBuf> {
     Ok(found[0].clone())
 }
 
+/// The blocks of code of a page that begin with such a line.
+#[must_use]
+pub fn blocks(page: &'static str, info: &str) -> Vec<&'static str> {
+    let opening = format!("\n```{info}\n");
+    page.split(opening.as_str()).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
+}
+
 /// A program that needs the rights of root: started directly, or through sudo.
 #[must_use]
 pub fn as_root(program: &str) -> Command {

@@ -30,6 +30,8 @@ pub struct Proxy {
     pub suites: Option<Vec<String>>,
     /// How the module is packed for its users, if it is.
     pub package: Option<Package>,
+    /// The version of ours that it came with.
+    pub since: String,
 }
 
 /// A proxy.

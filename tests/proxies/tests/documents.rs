@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use secure_callbacks_proxies::{self as proxies, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Package, Product, Proxy, Source};
 
 fn read(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the root");
@@ -44,6 +44,54 @@ fn the_guide_to_installing_says_what_is_tested_and_what_is_packed() {
     for proxy in proxies::all().iter().filter(|proxy| proxy.package.is_some()) {
         let row = guide.lines().find(|line| line.starts_with("| `") && line.contains(&proxy.version));
         assert!(row.is_some_and(|row| row.contains(".deb`")), "docs/install.md has no package for {proxy}");
+    }
+}
+
+/// What docs/releases.md says of each proxy.
+fn table() -> String {
+    let row = |proxy: &Proxy| {
+        let name = match &proxy.source {
+            Source::Debian { debian } => format!("{proxy} (Debian {debian}'s, lately)"),
+            Source::System { system } => format!("{proxy} (Debian {system}'s)"),
+            Source::Crate { .. } | Source::Pypi { .. } => proxy.to_string(),
+        };
+        let runs = proxy.artifacts.iter().map(|artifact| match artifact {
+            Artifact::Filter => "filter",
+            Artifact::EnvoyModule | Artifact::NginxModule => "module",
+        });
+        let mut suites: Vec<_> = proxy
+            .further_suites()
+            .map(|(suite, part)| format!("{}`{suite}`", part.map_or("", |_| "part of ")))
+            .collect();
+        suites.dedup();
+        let tested = if proxy.suites.is_none() { "every suite".into() } else { suites.join(", ") };
+        let packed = match (proxy.package, proxy.product) {
+            (Some(Package::Debian), _) => "a package for Debian's",
+            (Some(Package::NginxOrg), _) => "a package for nginx.org's",
+            (None, Product::Envoy) => "file, image",
+            (None, Product::Nginx) => "not packed",
+        };
+        format!("| {name} | {} | {tested} | {packed} | {} |\n", runs.collect::<Vec<_>>().join(", "), proxy.since)
+    };
+    let head = "| proxy | what runs in it | tested by | released as | since |\n| --- | --- | --- | --- | --- |\n";
+    proxies::all().iter().fold(head.to_owned(), |table, proxy| table + &row(proxy))
+}
+
+#[test]
+fn the_page_about_releases_has_the_table_of_proxies() {
+    let page = read("docs/releases.md");
+    let (_, rest) = page.split_once("<!-- from proxies.toml -->\n").expect("the beginning of the table");
+    let (found, _) = rest.split_once("<!-- end -->").expect("the end of the table");
+    assert!(found == table(), "docs/releases.md: the table of proxies has to be\n\n{}", table());
+}
+
+#[test]
+fn a_proxy_came_with_a_release_or_comes_with_the_next_one() {
+    let changes = read("CHANGELOG.md");
+    for proxy in proxies::all() {
+        let is_next = proxy.since == env!("CARGO_PKG_VERSION");
+        let is_released = changes.contains(&format!("\n## {} - ", proxy.since));
+        assert!(is_next || is_released, "proxies.toml: {proxy} came with {}, which CHANGELOG.md has not", proxy.since);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use super::source::Source;
 use super::{builds, directory, pack, tree};
 use crate::build;
 use crate::sh::{self, Result};
@@ -12,18 +13,18 @@ use crate::sh::{self, Result};
 pub(crate) fn check() -> Result<()> {
     paths(&build::dist())?;
     let again = sh::target().join("packages-again");
-    let compared = pack(&build::dist(), &again).and_then(|_| compare(&directory(), &again));
+    let compared = pack(&build::dist(), &again, Some(&Source::read()?)).and_then(|_| compare(&directory(), &again));
     fs::remove_dir_all(&again).ok();
     compared
 }
 
 /// Builds the artifacts anew in a directory of their own, packs them, and compares. Takes minutes.
-pub(super) fn rebuild() -> Result<()> {
+pub(super) fn rebuild(source: Option<&Source>) -> Result<()> {
     let again = sh::target().join("packages-again");
     let (build, dist, packages) = (again.join("build"), again.join("dist"), again.join("packages"));
     tree::empty(&again)?;
     builds().into_iter().try_for_each(|artifact| artifact.run_into(&build, &dist))?;
-    pack(&dist, &packages)?;
+    pack(&dist, &packages, source)?;
     compare(&directory(), &packages)?;
     fs::remove_dir_all(&again).ok();
     println!("built twice, and the same bytes");

@@ -32,7 +32,7 @@ pub(super) fn pack(release: &Release, proxy: &'static Proxy, module: &Path, out:
 }
 
 /// Of this Debian.
-fn codename() -> Result<String> {
+pub(super) fn codename() -> Result<String> {
     let system = tree::read_text(Path::new("/etc/os-release"))?;
     let codename = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     codename.map(str::to_owned).ok_or_else(|| "/etc/os-release names no VERSION_CODENAME".into())

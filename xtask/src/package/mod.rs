@@ -1,4 +1,5 @@
-//! `cargo xtask package`: what an operator installs, into `target/packages`.
+//! `cargo xtask package`: what an operator installs, into `target/packages`; `cargo xtask release`: with all that a release
+//! has beside it.
 //!
 //! The same source gives the same bytes: times come from the changelog, orders are sorted, and no path of the building
 //! machine gets into an artifact.
@@ -7,8 +8,10 @@ mod check;
 mod deb;
 mod oci;
 mod plain;
+mod provenance;
 mod release;
 mod sbom;
+mod source;
 mod tree;
 
 use std::fs;
@@ -18,6 +21,7 @@ use crate::build::{self, Build};
 use crate::setup::Part;
 use crate::sh::{self, Cmd, Result};
 use release::Release;
+use source::Source;
 
 pub(crate) use check::check;
 
@@ -37,27 +41,49 @@ fn builds() -> Vec<Build> {
 
 /// Builds the artifacts and packs them; `twice`: and does it all again, from nothing, to compare.
 pub(crate) fn run(twice: bool) -> Result<()> {
+    make(twice, || Ok(None))
+}
+
+/// The same for a release, with the source and the provenance. What is not fit to be released is refused, and in a
+/// rehearsal only told of.
+pub(crate) fn release(is_rehearsal: bool, twice: bool) -> Result<()> {
+    let source = || Source::read().and_then(|source| if is_rehearsal { Ok(source) } else { source.fit() });
+    // Before minutes of building. Afterwards it is asked again, of what was built.
+    source()?;
+    make(twice, || source().map(Some))
+}
+
+fn make(twice: bool, source: impl FnOnce() -> Result<Option<Source>>) -> Result<()> {
     build::together(&builds(), Vec::new())?;
-    let made = pack(&build::dist(), &directory())?;
+    let source = source()?;
+    let made = pack(&build::dist(), &directory(), source.as_ref())?;
     println!("\nin {}:", sh::short(&directory()));
     for file in made {
         let size = fs::metadata(directory().join(&file)).map_or(0, |file| file.len());
         println!("  {:>5} KiB  {file}", size.div_ceil(1024));
     }
-    if twice { check::rebuild() } else { Ok(()) }
+    if twice {
+        check::rebuild(source.as_ref())?;
+    }
+    let obstacles = source.map(|source| source.told()).unwrap_or_default();
+    if !obstacles.is_empty() {
+        println!("\na rehearsal; a release would be refused:\n{obstacles}");
+    }
+    Ok(())
 }
 
-/// Packs what is built; tests read it from there.
+/// Packs what is built, as a rehearsal of a release; tests read it from there.
 pub(crate) fn pack_built() -> Result<()> {
-    pack(&build::dist(), &directory()).map(|_| ())
+    pack(&build::dist(), &directory(), Some(&Source::read()?)).map(|_| ())
 }
 
 fn directory() -> PathBuf {
     sh::target().join("packages")
 }
 
-/// Packs the artifacts in `dist` into the directory `out`, emptied first. Returns the names of the files.
-fn pack(dist: &Path, out: &Path) -> Result<Vec<String>> {
+/// Packs the artifacts in `dist` into the directory `out`, emptied first, and for a release of this source the rest of it.
+/// Returns the names of the files.
+fn pack(dist: &Path, out: &Path, source: Option<&Source>) -> Result<Vec<String>> {
     tree::empty(out)?;
     let release = Release::read()?;
     for build in builds() {
@@ -66,6 +92,11 @@ fn pack(dist: &Path, out: &Path) -> Result<Vec<String>> {
             Build::Filter | Build::EnvoyModule => plain::pack(&release, build, &artifact, out)?,
             Build::NginxModule(proxy) => deb::pack(&release, proxy, &artifact, out)?,
         }
+    }
+    if let Some(source) = source {
+        source.archive(&release, out)?;
+        // Last, because it names all the others.
+        provenance::write(&release, source, out)?;
     }
     sums(out)
 }

@@ -80,6 +80,11 @@ pub(super) fn write(file: &Path, content: &[u8]) -> Result<()> {
     fs::write(file, content).map_err(|error| problem("write", file, &error))
 }
 
+/// Removes a file.
+pub(super) fn remove(file: &Path) -> Result<()> {
+    fs::remove_file(file).map_err(|error| problem("remove", file, &error))
+}
+
 fn problem(verb: &str, path: &Path, error: &std::io::Error) -> String {
     format!("cannot {verb} {}: {error}", crate::sh::short(path))
 }

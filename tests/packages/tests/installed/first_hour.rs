@@ -2,7 +2,7 @@
 //! the README, as they are printed, on Debian as it is installed, with its default server on port 80.
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_packages::machine::Machine;
-use secure_callbacks_packages::package;
+use secure_callbacks_packages::{blocks, package};
 
 /// The page.
 pub(crate) const INSTALL: &str = include_str!("../../../../docs/install.md");
@@ -14,12 +14,6 @@ pub(crate) const APPLICATION: &str = "server { listen 127.0.0.1:8080; access_log
 
 /// What no document says, because it is about this machine: apt may not change its user here.
 pub(crate) const PREPARE: &str = "echo 'APT::Sandbox::User \"root\";' > /etc/apt/apt.conf.d/50-here; mkdir /root/here";
-
-/// The blocks of code of a page that begin with such a line.
-pub(crate) fn blocks(page: &'static str, info: &str) -> Vec<&'static str> {
-    let opening = format!("\n```{info}\n");
-    page.split(opening.as_str()).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
-}
 
 /// The script that signs and sends a callback.
 pub(crate) fn script() -> Result<&'static str> {

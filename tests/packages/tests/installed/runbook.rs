@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, bail, ensure};
 use secure_callbacks_harness::proxy::Directory;
 use secure_callbacks_packages::machine::Machine;
-use secure_callbacks_packages::{deb, package};
+use secure_callbacks_packages::{blocks, deb, package};
 
-use crate::first_hour::{self, blocks};
+use crate::first_hour;
 
 const PAGE: &str = include_str!("../../../../docs/operations.md");
 
