@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use secure_callbacks_proxies as proxies;
+use secure_callbacks_proxies::{self as proxies, Machine};
 
 use crate::build::{self, Build};
 use crate::setup::{self, Part, WASM_TARGET};
@@ -29,7 +29,7 @@ const PYTHON_PACKAGES: [&str; 4] = ["PyJWT==2.15.1", "uvicorn==0.54.0", "uvloop=
 /// Sets up, builds and runs.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let envoy = Part::Proxy(proxies::envoy()?);
-    let builds = [Build::shown(), vec![Build::EnvoyModule]].concat();
+    let builds = [Build::shown(), vec![Build::EnvoyModule(Machine::This)]].concat();
     build::together(&builds, vec![Box::new(move || setup::require(&[envoy]))])?;
     // Rows that need these are named as skipped without them.
     for (title, there, get) in [

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy};
 
+use crate::cross;
 use crate::jobs::{self, Job};
 use crate::nginx::Nginx;
 use crate::setup::{self, Part, WASM_TARGET};
@@ -24,18 +25,24 @@ const WASM_FLAGS: [&str; 6] =
 pub(crate) enum Build {
     /// The proxy-wasm filter, one for every Envoy: `target/dist/secure_callbacks.wasm`.
     Filter,
-    /// The dynamic module for Envoy, one for every release that runs it: `target/dist/libsecure_callbacks.so`.
-    EnvoyModule,
-    /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`.
+    /// The dynamic module for Envoy, one for every release that runs it: `target/dist/libsecure_callbacks.so`, or in
+    /// `target/dist/aarch64`.
+    EnvoyModule(Machine),
+    /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`, or in
+    /// `target/dist/aarch64`.
     NginxModule(&'static Proxy),
 }
 
 /// Gets what these need and builds them side by side. `others` are done at the same time, once the system's packages are
 /// there.
 pub(crate) fn together<'a>(builds: &[Build], others: Vec<Job<'a>>) -> Result<()> {
-    let shared = [Part::Wasm, Part::Packages].into_iter();
+    let shared = [Part::Wasm, Part::Packages, Part::Aarch64].into_iter();
     let shared: Vec<_> = shared.filter(|part| builds.iter().any(|build| build.needs().contains(part))).collect();
     setup::require(&shared)?;
+    // Without these there is nothing to build at all.
+    if !shared.iter().all(|part| part.is_there()) {
+        return Err("what it takes to build this is out of reach from here".into());
+    }
     let mut all: Vec<Job<'a>> = others;
     for build in builds.iter().copied() {
         let own: Vec<_> = build.needs().into_iter().filter(|part| !shared.contains(part)).collect();
@@ -53,15 +60,19 @@ impl Build {
     pub(crate) fn of(proxy: &'static Proxy) -> impl Iterator<Item = Self> {
         proxy.artifacts.iter().map(move |artifact| match artifact {
             Artifact::Filter => Self::Filter,
-            Artifact::EnvoyModule => Self::EnvoyModule,
+            Artifact::EnvoyModule => Self::EnvoyModule(proxy.machine),
             Artifact::NginxModule => Self::NginxModule(proxy),
         })
     }
 
-    /// Every artifact that there is, each once.
-    pub(crate) fn all() -> Vec<Self> {
+    /// Every artifact that there is for a machine, each once.
+    pub(crate) fn all(machine: Machine) -> Vec<Self> {
+        let proxies = match machine {
+            Machine::This => proxies::all(),
+            Machine::Aarch64 => proxies::aarch64(),
+        };
         let mut builds = Vec::new();
-        for build in proxies::all().iter().flat_map(Self::of) {
+        for build in proxies.iter().flat_map(Self::of) {
             if !builds.contains(&build) {
                 builds.push(build);
             }
@@ -72,13 +83,13 @@ impl Build {
     /// What the demo and the containers show.
     pub(crate) fn shown() -> Vec<Self> {
         let proxies = proxies::envoy().into_iter().chain(proxies::system_nginx());
-        proxies.flat_map(Self::of).filter(|build| *build != Self::EnvoyModule).collect()
+        proxies.flat_map(Self::of).filter(|build| !matches!(build, Self::EnvoyModule(_))).collect()
     }
 
     /// What it runs in.
     pub(crate) fn product(self) -> Product {
         match self {
-            Self::Filter | Self::EnvoyModule => Product::Envoy,
+            Self::Filter | Self::EnvoyModule(_) => Product::Envoy,
             Self::NginxModule(_) => Product::Nginx,
         }
     }
@@ -87,7 +98,8 @@ impl Build {
     pub(crate) fn title(self) -> String {
         match self {
             Self::Filter => "the filter".into(),
-            Self::EnvoyModule => "Envoy's module".into(),
+            Self::EnvoyModule(Machine::This) => "Envoy's module".into(),
+            Self::EnvoyModule(Machine::Aarch64) => "Envoy's module for aarch64".into(),
             Self::NginxModule(proxy) => format!("the module for {proxy}"),
         }
     }
@@ -96,8 +108,10 @@ impl Build {
     pub(crate) fn needs(self) -> Vec<Part> {
         match self {
             Self::Filter => vec![Part::Wasm],
-            Self::EnvoyModule => Vec::new(),
-            Self::NginxModule(proxy) => vec![Part::Packages, Part::Proxy(proxy)],
+            Self::EnvoyModule(Machine::This) => Vec::new(),
+            Self::EnvoyModule(Machine::Aarch64) => vec![Part::Aarch64],
+            Self::NginxModule(proxy) if proxy.machine == Machine::This => vec![Part::Packages, Part::Proxy(proxy)],
+            Self::NginxModule(proxy) => vec![Part::Packages, Part::Aarch64, Part::Proxy(proxy)],
         }
     }
 
@@ -119,19 +133,19 @@ impl Build {
                 let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy_wasm.wasm");
                 wasm::finish(&read(&made)?)?
             }
-            Self::EnvoyModule => {
+            Self::EnvoyModule(machine) => {
                 // Other flags than the tools' are other builds of all they share: it has a directory of its own.
-                let target = target.join("envoy-module");
-                Cmd::cargo(["build", "--release", "-p", "secure-callbacks-envoy-module", "--target-dir"])
-                    .arg(&target)
-                    .portable(&target, &[])
-                    .logged("build-envoy-module")?;
-                read(&target.join("release/libsecure_callbacks_envoy_module.so"))?
+                let name = format!("envoy-module{}", machine.suffix());
+                let target = target.join(&name);
+                let cargo = Cmd::cargo(["build", "--release", "-p", "secure-callbacks-envoy-module", "--target-dir"]);
+                cross::cargo(machine, cargo.arg(&target)).portable(&target, &[]).logged(&format!("build-{name}"))?;
+                read(&cross::release(machine, &target).join("libsecure_callbacks_envoy_module.so"))?
             }
             Self::NginxModule(proxy) => {
                 let nginx = Nginx::of(proxy)?;
-                nginx_cargo(&nginx, "build", target).logged(&format!("build-nginx-{}", nginx.version))?;
-                read(&nginx_target(&nginx, target).join("release/libsecure_callbacks_nginx.so"))?
+                nginx_cargo(&nginx, "build", target).logged(&format!("build-{}", nginx.name()))?;
+                let made = cross::release(nginx.machine, &nginx_target(&nginx, target));
+                read(&made.join("libsecure_callbacks_nginx.so"))?
             }
         };
         place(&module, &dist.join(self.file()?), start)
@@ -141,10 +155,10 @@ impl Build {
     pub(crate) fn file(self) -> Result<PathBuf> {
         Ok(match self {
             Self::Filter => "secure_callbacks.wasm".into(),
-            Self::EnvoyModule => "libsecure_callbacks.so".into(),
-            Self::NginxModule(proxy) => {
-                Path::new(&format!("nginx-{}", Nginx::of(proxy)?.version)).join("ngx_http_secure_callbacks_module.so")
-            }
+            Self::EnvoyModule(machine) => Path::new(machine.folder()).join("libsecure_callbacks.so"),
+            Self::NginxModule(proxy) => Path::new(proxy.machine.folder())
+                .join(format!("nginx-{}", Nginx::of(proxy)?.version))
+                .join("ngx_http_secure_callbacks_module.so"),
         })
     }
 }
@@ -154,12 +168,12 @@ impl Build {
 pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
     let target = nginx_target(nginx, target);
     let cargo = Cmd::cargo([command, "--release", "-p", "secure-callbacks-nginx", "--target-dir"]);
-    let cargo = cargo.arg(&target).portable(&target, &[]);
+    let cargo = cross::cargo(nginx.machine, cargo.arg(&target)).portable(&target, &[]);
     nginx.module_env().iter().fold(cargo, |cargo, (name, value)| cargo.env(name, value))
 }
 
 fn nginx_target(nginx: &Nginx, target: &Path) -> PathBuf {
-    target.join(format!("nginx-{}", nginx.version))
+    target.join(nginx.name())
 }
 
 fn read(made: &Path) -> Result<Vec<u8>> {

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod cli;
+mod cross;
 mod docker;
 mod envoy;
 mod floors;
@@ -48,8 +49,8 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Help(text) => print!("{text}"),
         Command::Setup => {
-            let proxies = proxies::all().iter().map(Part::Proxy);
-            let parts = [Part::Wasm, Part::Packages, Part::TestPackages].into_iter().chain(proxies);
+            let proxies = proxies::all().iter().chain(proxies::aarch64()).map(Part::Proxy);
+            let parts = [Part::Wasm, Part::Packages, Part::TestPackages, Part::Aarch64].into_iter().chain(proxies);
             setup::require(&parts.collect::<Vec<_>>())?;
         }
         Command::Build(builds) => build::together(&builds, Vec::new())?,
