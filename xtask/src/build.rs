@@ -12,6 +12,7 @@ use crate::nginx::Nginx;
 use crate::setup::{self, Part, WASM_TARGET};
 use crate::sh::{self, Cmd, Result};
 use crate::wasm;
+use crate::zig;
 
 /// SHA-256 takes most of the filter's time, and `sha2` has it in the sandbox's vector instructions too: a tenth faster in Envoy 1.40.
 /// The names of functions are 70 KB of the module; a panic is logged with its place in the source all the same.
@@ -19,6 +20,8 @@ use crate::wasm;
 /// (`.cargo/config.toml` has all but the names for other builds: what it says for a target gives way to flags given here.)
 const WASM_FLAGS: [&str; 6] =
     ["-C", "target-feature=+simd128", "-C", "llvm-args=-inline-threshold=100", "-C", "strip=symbols"];
+
+const NGINX_CRATE: &str = "secure-callbacks-nginx";
 
 /// An artifact to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +89,15 @@ impl Build {
         proxies.flat_map(Self::of).filter(|build| !matches!(build, Self::EnvoyModule(_))).collect()
     }
 
+    /// What it runs on.
+    pub(crate) fn machine(self) -> Machine {
+        match self {
+            Self::Filter => Machine::This,
+            Self::EnvoyModule(machine) => machine,
+            Self::NginxModule(proxy) => proxy.machine,
+        }
+    }
+
     /// What it runs in.
     pub(crate) fn product(self) -> Product {
         match self {
@@ -108,8 +120,8 @@ impl Build {
     pub(crate) fn needs(self) -> Vec<Part> {
         match self {
             Self::Filter => vec![Part::Wasm],
-            Self::EnvoyModule(Machine::This) => Vec::new(),
-            Self::EnvoyModule(Machine::Aarch64) => vec![Part::Aarch64],
+            Self::EnvoyModule(Machine::This) => vec![Part::Packages, Part::Zig],
+            Self::EnvoyModule(Machine::Aarch64) => vec![Part::Packages, Part::Zig, Part::Aarch64],
             Self::NginxModule(proxy) if proxy.machine == Machine::This => vec![Part::Packages, Part::Proxy(proxy)],
             Self::NginxModule(proxy) => vec![Part::Packages, Part::Aarch64, Part::Proxy(proxy)],
         }
@@ -125,8 +137,7 @@ impl Build {
         let start = Instant::now();
         let module = match self {
             Self::Filter => {
-                Cmd::cargo(["build", "-p", "secure-callbacks-envoy-wasm", "--release", "--target", WASM_TARGET])
-                    .arg("--target-dir")
+                Cmd::cargo(["build", "--release", "--target", WASM_TARGET, "-p", self.krate(), "--target-dir"])
                     .arg(target)
                     .portable(target, &WASM_FLAGS)
                     .logged("build-filter")?;
@@ -137,9 +148,12 @@ impl Build {
                 // Other flags than the tools' are other builds of all they share: it has a directory of its own.
                 let name = format!("envoy-module{}", machine.suffix());
                 let target = target.join(&name);
-                let cargo = Cmd::cargo(["build", "--release", "-p", "secure-callbacks-envoy-module", "--target-dir"]);
-                cross::cargo(machine, cargo.arg(&target)).portable(&target, &[]).logged(&format!("build-{name}"))?;
-                read(&cross::release(machine, &target).join("libsecure_callbacks_envoy_module.so"))?
+                zig::cargo_build(machine)
+                    .args(["--release", "-p", self.krate(), "--target-dir"])
+                    .arg(&target)
+                    .portable(&target, &[])
+                    .logged(&format!("build-{name}"))?;
+                read(&target.join(zig::target(machine)).join("release/libsecure_callbacks_envoy_module.so"))?
             }
             Self::NginxModule(proxy) => {
                 let nginx = Nginx::of(proxy)?;
@@ -149,6 +163,15 @@ impl Build {
             }
         };
         place(&module, &dist.join(self.file()?), start)
+    }
+
+    /// The crate that it is made of.
+    pub(crate) fn krate(self) -> &'static str {
+        match self {
+            Self::Filter => "secure-callbacks-envoy-wasm",
+            Self::EnvoyModule(_) => "secure-callbacks-envoy-module",
+            Self::NginxModule(_) => NGINX_CRATE,
+        }
     }
 
     /// Its file in `target/dist`.
@@ -167,7 +190,7 @@ impl Build {
 /// checks share it and its profile with builds, so that the bindings are made once.
 pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
     let target = nginx_target(nginx, target);
-    let cargo = Cmd::cargo([command, "--release", "-p", "secure-callbacks-nginx", "--target-dir"]);
+    let cargo = Cmd::cargo([command, "--release", "-p", NGINX_CRATE, "--target-dir"]);
     let cargo = cross::cargo(nginx.machine, cargo.arg(&target)).portable(&target, &[]);
     nginx.module_env().iter().fold(cargo, |cargo, (name, value)| cargo.env(name, value))
 }

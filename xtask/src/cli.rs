@@ -19,8 +19,8 @@ pub(crate) enum Command {
     Build(Vec<Build>),
     /// What the images hold.
     BuildDocker,
-    /// The packages; made twice, or once.
-    Package { twice: bool },
+    /// The packages for a machine; made twice, or once.
+    Package { machine: Machine, twice: bool },
     /// The demo, with the arguments for its program; in containers, or not.
     Demo { docker: bool, arguments: Vec<String> },
     /// These steps; those for further proxies in these alone, if there are any.
@@ -105,12 +105,13 @@ target/tools. What is there already is left alone.
         name: "package",
         line: "what an operator installs, into target/packages",
         help: "\
-cargo xtask package [--twice]
+cargo xtask package [--twice] [--target aarch64-unknown-linux-gnu]
 
 Builds the artifacts and packs them: the filter as a file and as an image, and the module in a Debian package for each nginx
 that has a `package` in proxies.toml, with lists of what is inside and SHA256SUMS.
 
-  --twice  builds and packs it all again, from nothing, and compares the bytes; takes minutes
+  --twice   builds and packs it all again, from nothing, and compares the bytes; takes minutes
+  --target  instead the modules for machines of this kind, into target/packages-aarch64 (the filter runs on every kind)
 ",
     },
     About {
@@ -163,7 +164,7 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
             ("test", Long("docker")) => steps.push(Step::Docker),
             ("test", Long("only")) => steps.push(step(&line.value()?.to_string_lossy())?),
             ("test", Long("proxy")) => chosen.push(further(&line.value()?.to_string_lossy())?),
-            ("build", Long("target")) => machine = target(&line.value()?.to_string_lossy())?,
+            ("build" | "package", Long("target")) => machine = target(&line.value()?.to_string_lossy())?,
             ("build" | "demo", Value(word)) => words.push(word.to_string_lossy().into_owned()),
             (_, other) => return Err(other.unexpected()),
         }
@@ -177,7 +178,7 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
         "test" if steps.is_empty() => Command::Test(Step::ALL.into(), chosen),
         "test" => Command::Test(steps, chosen),
         "build" => build(&words, machine)?,
-        "package" => Command::Package { twice: has("twice") },
+        "package" => Command::Package { machine, twice: has("twice") },
         "instructions" => Command::Instructions,
         _ => Command::Setup,
     })
@@ -323,7 +324,7 @@ mod tests {
             ("demo send sip", demo(false, &["send", "sip"])),
             ("test", Command::Test(Step::ALL.into(), Vec::new())),
             ("test --only fmt --docker", Command::Test(vec![Step::Fmt, Step::Docker], Vec::new())),
-            ("package --twice", Command::Package { twice: true }),
+            ("package --twice", Command::Package { machine: Machine::This, twice: true }),
             ("bench --quick", Command::Bench(vec!["--quick".into()])),
         ] {
             assert!(parsed(words).is_ok_and(|command| command == expected), "{words}");

@@ -19,6 +19,15 @@ pub(crate) const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// The architecture, as Debian calls it.
 pub(crate) const DEBIAN: &str = "arm64";
 
+/// What a machine is called by images and by Debian.
+pub(crate) fn architecture(machine: Machine) -> &'static str {
+    match (machine, ARCH) {
+        (Machine::Aarch64, _) | (Machine::This, "aarch64") => DEBIAN,
+        (Machine::This, "x86_64") => "amd64",
+        (Machine::This, other) => other,
+    }
+}
+
 /// The packages of this machine's own architecture, and what tells that they are there.
 const PACKAGES: [(&str, &str); 3] = [
     ("gcc-aarch64-linux-gnu", "/usr/bin/aarch64-linux-gnu-gcc"),
@@ -63,7 +72,9 @@ pub(crate) fn missing() -> Option<String> {
 /// Gets it. What can't be had from here is no fault.
 pub(crate) fn get() -> std::result::Result<(), Problem> {
     if ARCH == "aarch64" {
-        return Err(Problem::OutOfReach("this machine is an aarch64 itself: all that is built here is for that".into()));
+        return Err(Problem::OutOfReach(
+            "this machine is an aarch64 itself: all that is built here is for that".into(),
+        ));
     }
     setup::add_target(TARGET).map_err(Problem::OutOfReach)?;
     setup::install_packages(&missing_packages()).map_err(Problem::OutOfReach)?;
@@ -117,6 +128,34 @@ pub(crate) fn release(machine: Machine, target: &Path) -> PathBuf {
     }
 }
 
+/// A program of the compiler's, such as `strip`.
+pub(crate) fn tool(machine: Machine, name: &str) -> Cmd {
+    match machine {
+        Machine::This => Cmd::new(name),
+        Machine::Aarch64 => Cmd::new(format!("aarch64-linux-gnu-{name}")),
+    }
+}
+
+/// Where `dpkg-shlibdeps` has to look for the libraries of another machine, in its own words: it knows only packages that
+/// are installed. These are laid out in `directory`.
+pub(crate) fn libraries(machine: Machine, directory: &Path) -> Result<String> {
+    if machine == Machine::This {
+        return Ok(String::new());
+    }
+    fs::create_dir_all(directory).map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
+    let mut words = Vec::new();
+    for package in Suite::libraries()?.files()? {
+        let name = package.file_stem().unwrap_or_default();
+        // Those have no libraries of their own.
+        if !name.to_string_lossy().contains("-dev_") {
+            let place = directory.join(name);
+            Cmd::new("dpkg-deb").arg("--raw-extract").args([&package, &place]).output()?;
+            words.push(format!("-S{}", place.display()));
+        }
+    }
+    Ok(words.join(" "))
+}
+
 /// A command that compiles nginx, or prepares that.
 pub(crate) fn nginx(machine: Machine, command: Cmd) -> Cmd {
     if machine == Machine::This {
@@ -131,14 +170,17 @@ pub(crate) fn nginx(machine: Machine, command: Cmd) -> Cmd {
         .env("DEB_HOST_GNU_CPU", "aarch64")
 }
 
-/// Writes the script that has a program emulated, with the libraries below `root`; both are told from the script's own
-/// directory.
-pub(crate) fn write_emulated(script: &Path, root: &str, program: &str) -> Result<()> {
-    let text = format!(
-        "#!/bin/sh\n# Runs the program for aarch64.\nhere=$(dirname \"$0\")\n\
-         exec qemu-aarch64 -L \"$here/{root}\" \"$here/{program}\" \"$@\"\n"
-    );
-    write_script(script, &text)
+/// Writes the script that has a program emulated, with the libraries below `root`.
+pub(crate) fn write_emulated(script: &Path, root: &Path, program: &Path) -> Result<()> {
+    let tools = sh::target().join("tools");
+    let [root, program] = [root, program].map(|path| path.strip_prefix(&tools).unwrap_or(path).display());
+    write_script(
+        script,
+        &format!(
+            "#!/bin/sh\n# Runs a program for aarch64.\ntools=$(dirname \"$0\")/..\n\
+             exec qemu-aarch64 -L \"$tools/{root}\" \"$tools/{program}\" \"$@\"\n"
+        ),
+    )
 }
 
 /// Writes a file that can be executed.

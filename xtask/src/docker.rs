@@ -1,7 +1,7 @@
 //! The proxies in containers: what goes into the images, and the program that runs them (`tests/containers`).
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use secure_callbacks_proxies as proxies;
 
@@ -66,7 +66,7 @@ pub(crate) fn stage() -> Result<()> {
         ));
     }
     for (image, file) in [
-        ("envoy", envoy_program()?),
+        ("envoy", proxies::envoy()?.binary(&sh::target())?),
         ("envoy", dist.join("secure_callbacks.wasm")),
         ("nginx", module),
         ("app", made.join("app")),
@@ -91,16 +91,6 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
         }
     });
     ended.map_err(|problem| problem + &wrong)
-}
-
-/// The Envoy inside the Python package: `bin/envoy` is only a script that starts it.
-fn envoy_program() -> Result<PathBuf> {
-    let libraries = proxies::envoy()?.home(&sh::target()).join("lib");
-    let entries = fs::read_dir(&libraries).into_iter().flatten().flatten();
-    let mut programs = entries.map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"));
-    programs
-        .find(|program| program.is_file())
-        .ok_or_else(|| format!("there is no Envoy below {}", sh::short(&libraries)))
 }
 
 fn place(file: &Path, folder: &Path) -> Result<()> {

@@ -12,12 +12,14 @@ mod jobs;
 mod nginx;
 mod package;
 mod purity;
+mod python;
 mod runner;
 mod setup;
 mod sh;
 mod suite;
 mod suites;
 mod wasm;
+mod zig;
 
 use std::process::ExitCode;
 
@@ -49,13 +51,13 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Help(text) => print!("{text}"),
         Command::Setup => {
-            let proxies = proxies::all().iter().chain(proxies::aarch64()).map(Part::Proxy);
-            let parts = [Part::Wasm, Part::Packages, Part::TestPackages, Part::Aarch64].into_iter().chain(proxies);
+            let shared = [Part::Wasm, Part::Packages, Part::TestPackages, Part::Zig, Part::Aarch64].into_iter();
+            let parts = shared.chain(proxies::all().iter().chain(proxies::aarch64()).map(Part::Proxy));
             setup::require(&parts.collect::<Vec<_>>())?;
         }
         Command::Build(builds) => build::together(&builds, Vec::new())?,
         Command::BuildDocker => docker::set_up_and_stage()?,
-        Command::Package { twice } => package::run(twice)?,
+        Command::Package { machine, twice } => package::run(machine, twice)?,
         Command::Demo { docker: true, arguments } => docker::demo(&arguments)?,
         Command::Demo { docker: false, arguments } => demo(&arguments)?,
         Command::Instructions => instructions::run()?,

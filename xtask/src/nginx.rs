@@ -93,7 +93,8 @@ impl Nginx {
         program("make").arg(format!("-j{jobs}")).dir(&source).logged(&log("make"))?;
         program("make").arg("install").dir(&source).logged(&log("install"))?;
         if self.machine != Machine::This {
-            cross::write_emulated(&self.home.join("nginx"), "../aarch64/root", "sbin/nginx")?;
+            let program = self.home.join("sbin/nginx");
+            cross::write_emulated(&self.home.join("nginx"), &cross::home().join("root"), &program)?;
         }
         self.finish()
     }

@@ -12,6 +12,7 @@ use crate::jobs;
 use crate::nginx::{self, Nginx};
 use crate::sh::{self, Cmd, Result};
 use crate::suite::Suite;
+use crate::zig;
 
 /// The target the Envoy filter is compiled for.
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip1";
@@ -39,6 +40,8 @@ pub(crate) enum Part {
     Packages,
     /// The system's packages that only tests need.
     TestPackages,
+    /// What links Envoy's module.
+    Zig,
     /// What builds for aarch64, and runs what is built.
     Aarch64,
     /// A proxy, and of an nginx its headers, configured as it was.
@@ -75,6 +78,7 @@ impl Part {
             Self::Wasm => format!("Rust's standard library for {WASM_TARGET}"),
             Self::Packages => "nginx, its headers and compilers from the system's packages".into(),
             Self::TestPackages => "what tests need of the system's packages".into(),
+            Self::Zig => "Zig from PyPI, which links Envoy's module".into(),
             Self::Aarch64 => "what builds for aarch64, and runs that".into(),
             Self::Proxy(proxy) => match &proxy.source {
                 Source::System { .. } => "the headers of the system's nginx".into(),
@@ -95,6 +99,7 @@ impl Part {
             Self::Wasm => (!has_target(WASM_TARGET)).then(|| WASM_TARGET.into()),
             Self::Packages => packages(missing_packages()),
             Self::TestPackages => packages(missing_test_packages()),
+            Self::Zig => zig::missing(),
             Self::Aarch64 => cross::missing(),
             Self::Proxy(proxy) => match &proxy.source {
                 Source::Pypi { .. } => envoy::missing(proxy),
@@ -113,7 +118,7 @@ impl Part {
     fn rests_on(self) -> Vec<Self> {
         match self {
             // Without the packages there is nothing to configure, to compile or to install with.
-            Self::Proxy(Proxy { machine: Machine::This, .. }) => vec![Self::Packages],
+            Self::Proxy(Proxy { machine: Machine::This, .. }) | Self::Zig => vec![Self::Packages],
             Self::Proxy(_) => vec![Self::Packages, Self::Aarch64],
             Self::Wasm | Self::Packages | Self::TestPackages | Self::Aarch64 => Vec::new(),
         }
@@ -124,6 +129,7 @@ impl Part {
             Self::Wasm => add_target(WASM_TARGET)?,
             Self::Packages => install_packages(&missing_packages())?,
             Self::TestPackages => install_packages(&missing_test_packages())?,
+            Self::Zig => zig::install()?,
             Self::Aarch64 => cross::get()?,
             Self::Proxy(proxy) => match &proxy.source {
                 Source::System { .. } => Nginx::of(proxy)?.configure_headers(Path::new(nginx::SYSTEM_SOURCE))?,
@@ -223,9 +229,9 @@ fn missing_packages() -> Vec<&'static str> {
     .collect()
 }
 
-/// What makes the clean roots that packages are installed in, and what the runbook asks with.
+/// What makes the clean roots that packages are installed in, what the runbook asks with, what pushes images and where to.
 fn missing_test_packages() -> Vec<&'static str> {
-    ["curl", "debootstrap"].into_iter().filter(|program| !sh::on_path(program)).collect()
+    ["curl", "debootstrap", "skopeo", "docker-registry"].into_iter().filter(|program| !sh::on_path(program)).collect()
 }
 
 /// bindgen loads libclang when it runs. It lies in a directory named after its version or the machine.

@@ -85,11 +85,8 @@ impl<'a> Suite<'a> {
         let root = self.inside("");
         nginx::remove(&root)?;
         make(&root)?;
-        let entries = fs::read_dir(self.downloaded()).map_err(|error| format!("cannot read the packages: {error}"))?;
-        let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        files.sort();
-        for package in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "deb")) {
-            Cmd::new("dpkg").arg("-x").args([package, &root]).output()?;
+        for package in self.files()? {
+            Cmd::new("dpkg").arg("-x").args([&package, &root]).output()?;
         }
         // Where programs look for their loader. Suites that have it in `usr` alone make this link when they are installed.
         let lib = self.inside("lib");
@@ -99,10 +96,19 @@ impl<'a> Suite<'a> {
         symlink("usr/lib", &lib).map_err(|error| format!("cannot link {}: {error}", lib.display()))
     }
 
+    /// The packages that were downloaded.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(self.downloaded()).map_err(|error| format!("cannot read the packages: {error}"))?;
+        let files = entries.flatten().map(|entry| entry.path());
+        let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|name| name == "deb")).collect();
+        files.sort();
+        Ok(files)
+    }
+
     /// Writes the script that starts its nginx.
     pub(crate) fn write_program(&self, file: &Path) -> Result<()> {
         if self.machine != Machine::This {
-            return cross::write_emulated(file, "root", "root/usr/sbin/nginx");
+            return cross::write_emulated(file, &self.inside(""), &self.inside("/usr/sbin/nginx"));
         }
         let loader = self.loader().ok_or("libc6 brought no loader")?;
         let relative = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).display().to_string();

@@ -5,7 +5,7 @@
 
 mod report;
 
-use secure_callbacks_proxies::{self as proxies, Machine, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy};
 
 use crate::build::{self, Build};
 use crate::docker;
@@ -106,8 +106,9 @@ impl Step {
             Self::Demo => demo_needs(),
             Self::Envoys | Self::Nginxes | Self::Aarch64 => of_further(),
             Self::Packages | Self::Operations | Self::Proxies => {
+                let is_for_packages = |proxy: &Proxy| proxy.package.is_some() || proxy.takes(Artifact::EnvoyModule);
                 let here =
-                    |proxy: &&Proxy| proxy.suites.is_none() || (self == Self::Packages && proxy.package.is_some());
+                    |proxy: &&Proxy| proxy.suites.is_none() || (self == Self::Packages && is_for_packages(proxy));
                 proxies::all().iter().filter(here).flat_map(needs_of).chain([Part::TestPackages]).collect()
             }
         }
@@ -169,8 +170,9 @@ pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
             Step::Build => Build::all(Machine::This).into_iter().for_each(|build| report.build(build)),
             Step::Docker => containers(&mut report),
             Step::Packages => {
-                report.with(&package::needs(), "packages", package::pack_built);
-                report.with(&package::needs(), "packages, made twice alike", package::check);
+                let machine = Machine::This;
+                report.with(&package::needs(machine), "packages", || package::pack_built(machine));
+                report.with(&package::needs(machine), "packages, made twice alike", || package::check(machine));
                 report.tests("packages, installed", &["test", "-p", "secure-callbacks-packages", "--tests"]);
             }
             Step::Operations => {

@@ -1,12 +1,16 @@
-//! What is in the packages: sums that fit, an image as Istio and Envoy Gateway read it, lists of what is inside.
+//! What is in the packages: sums that fit, images as clusters read them, lists of what is inside, and what the module for
+//! Envoy needs of the system.
 #![allow(missing_docs, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use secure_callbacks_harness::proxy::Directory;
+use secure_callbacks_harness::tools;
 use secure_callbacks_packages::{package, packages, run};
-use secure_callbacks_proxies::{self as proxies, Package};
-use serde_json::Value;
+use secure_callbacks_proxies::{self as proxies, Artifact, Package};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 fn json(content: &[u8]) -> Value {
@@ -17,8 +21,13 @@ fn digest(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
 }
 
-fn wasm() -> Vec<u8> {
-    std::fs::read(package("secure_callbacks-", ".wasm").expect("the filter")).expect("the filter")
+/// What is packed as it is, for Envoy: how the names begin, how the file's ends, and the architecture that it is for.
+const PLAIN: [(&str, &str, Option<&str>); 2] =
+    [("secure_callbacks-", ".wasm", None), ("libsecure_callbacks-", ".so", Some("amd64"))];
+
+/// The file that is packed under such a name.
+fn content(prefix: &str, suffix: &str) -> Vec<u8> {
+    std::fs::read(package(prefix, suffix).expect(prefix)).expect(prefix)
 }
 
 /// A file of a tar archive.
@@ -36,32 +45,48 @@ fn the_sums_are_those_of_every_file() {
 }
 
 #[test]
-fn the_image_holds_the_filter_where_istio_and_envoy_gateway_look() {
-    let archive = package("secure_callbacks-", ".oci.tar").expect("the image");
-    let blob = |descriptor: &Value| {
-        let name = descriptor["digest"].as_str().and_then(|text| text.strip_prefix("sha256:")).expect("a digest");
-        let content = member(&archive, &format!("blobs/sha256/{name}"));
-        assert_eq!(digest(&content), name);
-        assert_eq!(Some(content.len() as u64), descriptor["size"].as_u64());
-        content
-    };
-    assert_eq!(json(&member(&archive, "oci-layout"))["imageLayoutVersion"], "1.0.0");
-    let index = json(&member(&archive, "index.json"));
-    let manifest = json(&blob(&index["manifests"][0]));
-    assert_eq!(manifest["mediaType"], "application/vnd.oci.image.manifest.v1+json");
-    let layers = manifest["layers"].as_array().expect("layers");
-    assert_eq!(layers.len(), 1);
-    assert_eq!(layers[0]["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
-    let directory = std::env::temp_dir().join(format!("secure-callbacks-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).expect("a directory");
-    let layer = directory.join("layer.tar.gz");
-    std::fs::write(&layer, blob(&layers[0])).expect("the layer");
-    assert!(member(&layer, "plugin.wasm") == wasm(), "another filter than the file beside it");
-    let config = json(&blob(&manifest["config"]));
-    run(Command::new("gzip").args(["-d", "-f"]).arg(&layer)).expect("gzip");
-    let tar = std::fs::read(directory.join("layer.tar")).expect("the layer");
-    assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", digest(&tar)));
-    std::fs::remove_dir_all(directory).expect("a directory");
+fn what_envoy_takes_is_named_after_its_version_and_its_architecture() {
+    for (prefix, suffix, architecture) in PLAIN {
+        let architecture = architecture.map(|name| format!("-{name}")).unwrap_or_default();
+        let name = format!("{prefix}{}{architecture}{suffix}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(package(prefix, suffix).expect(prefix).file_name().expect("a name"), name.as_str());
+    }
+}
+
+#[test]
+fn the_images_hold_one_file_where_clusters_look_for_it() {
+    for ((prefix, suffix, architecture), path) in PLAIN.into_iter().zip(["plugin.wasm", "libsecure_callbacks.so"]) {
+        let archive = package(prefix, ".oci.tar").expect("the image");
+        let blob = |descriptor: &Value| {
+            let name = descriptor["digest"].as_str().and_then(|text| text.strip_prefix("sha256:")).expect("a digest");
+            let content = member(&archive, &format!("blobs/sha256/{name}"));
+            assert_eq!(digest(&content), name);
+            assert_eq!(Some(content.len() as u64), descriptor["size"].as_u64());
+            content
+        };
+        assert_eq!(json(&member(&archive, "oci-layout"))["imageLayoutVersion"], "1.0.0");
+        let index = json(&member(&archive, "index.json"));
+        let manifest = json(&blob(&index["manifests"][0]));
+        assert_eq!(manifest["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+        assert_eq!(manifest["config"]["mediaType"], "application/vnd.oci.image.config.v1+json");
+        let layers = manifest["layers"].as_array().expect("layers");
+        assert_eq!(layers.len(), 1);
+        assert_eq!(layers[0]["mediaType"], "application/vnd.oci.image.layer.v1.tar+gzip");
+        let directory = Directory::new("image").expect("a directory");
+        let layer = directory.write("layer.tar.gz", blob(&layers[0])).expect("the layer");
+        let listed = run(Command::new("tar").arg("-tf").arg(&layer)).expect("tar").stdout;
+        assert_eq!(String::from_utf8_lossy(&listed).trim(), path);
+        assert!(member(&layer, path) == content(prefix, suffix), "another file than the one beside it");
+        let config = json(&blob(&manifest["config"]));
+        assert_eq!(
+            (&config["os"], &config["architecture"]),
+            (&json!("linux"), &json!(architecture.unwrap_or("amd64")))
+        );
+        run(Command::new("gzip").args(["-d", "-f"]).arg(&layer)).expect("gzip");
+        let tar = std::fs::read(directory.path().join("layer.tar")).expect("the layer");
+        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", digest(&tar)));
+        std::fs::remove_dir_all(directory.path()).expect("a directory");
+    }
 }
 
 #[test]
@@ -71,7 +96,8 @@ fn the_lists_name_what_is_linked_and_nothing_else() {
         Package::NginxOrg => Some(format!("nginx-module-secure-callbacks_{}+", proxy.version)),
     });
     let modules = modules.map(|prefix| (prefix, "nginx-sys"));
-    for (prefix, host) in [("secure_callbacks-".to_owned(), "proxy-wasm")].into_iter().chain(modules) {
+    let plain = PLAIN.into_iter().zip(["proxy-wasm", "ziglang"]).map(|((prefix, ..), host)| (prefix.to_owned(), host));
+    for (prefix, host) in plain.chain(modules) {
         let list = json(&std::fs::read(package(&prefix, ".cdx.json").expect(&prefix)).expect(&prefix));
         assert_eq!(list["bomFormat"], "CycloneDX");
         let components = list["components"].as_array().expect("components");
@@ -87,6 +113,36 @@ fn the_lists_name_what_is_linked_and_nothing_else() {
         let edges = list["dependencies"].as_array().expect("dependencies");
         assert!(edges.iter().any(|edge| edge["dependsOn"].as_array().is_some_and(|list| !list.is_empty())));
     }
-    let list = json(&std::fs::read(package("secure_callbacks-", ".cdx.json").expect("a list")).expect("a list"));
-    assert_eq!(list["metadata"]["component"]["hashes"][0]["content"], digest(&wasm()));
+    for (prefix, suffix, _) in PLAIN {
+        let list = json(&content(prefix, ".cdx.json"));
+        assert_eq!(list["metadata"]["component"]["hashes"][0]["content"], digest(&content(prefix, suffix)));
+        assert_eq!(list["metadata"]["component"]["licenses"], json!([{ "expression": "Apache-2.0" }]));
+        for component in list["components"].as_array().expect("components") {
+            assert!(component["licenses"][0]["expression"].is_string(), "{prefix}: no licence: {component}");
+        }
+    }
+}
+
+/// What a program or a library needs of the system: the libraries by their names, and the newest interface of glibc.
+fn needs(file: &Path) -> (BTreeSet<String>, Vec<u32>) {
+    let read = run(Command::new("readelf").args(["--wide", "--dynamic", "--version-info"]).arg(file)).expect("readelf");
+    let text = String::from_utf8_lossy(&read.stdout);
+    let between = |line: &str, from: &str, to: char| Some(line.split_once(from)?.1.split(to).next()?.to_owned());
+    let libraries = text.lines().filter(|line| line.contains("(NEEDED)")).filter_map(|line| between(line, "[", ']'));
+    let versions = text.lines().filter_map(|line| between(line, "Name: GLIBC_", ' '));
+    let newest = versions.map(|version| version.split('.').filter_map(|number| number.parse().ok()).collect()).max();
+    (libraries.collect(), newest.expect("a version of glibc"))
+}
+
+/// Wherever such an Envoy runs, the module does: also in an image that has nothing but what Envoy needs.
+#[test]
+fn the_module_for_envoy_needs_nothing_that_envoy_does_not() {
+    let (libraries, glibc) = needs(&package("libsecure_callbacks-", ".so").expect("the module"));
+    let envoys: Vec<_> = proxies::all().iter().filter(|proxy| proxy.takes(Artifact::EnvoyModule)).collect();
+    assert!(envoys.len() > 1, "{envoys:?}");
+    for envoy in envoys {
+        let (envoys_libraries, envoys_glibc) = needs(&envoy.binary(&tools::target()).expect("an Envoy"));
+        assert!(libraries.is_subset(&envoys_libraries), "{envoy}: {libraries:?}, and its own {envoys_libraries:?}");
+        assert!(glibc <= envoys_glibc, "{envoy}: glibc {glibc:?}, and its own {envoys_glibc:?}");
+    }
 }

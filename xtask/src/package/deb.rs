@@ -4,55 +4,54 @@
 use std::fs;
 use std::path::Path;
 
+use secure_callbacks_proxies::{Package, Proxy};
+
 use super::release::{Release, packaging};
-use super::sbom::Bom;
-use super::tree;
+use super::{sbom, tree};
+use crate::build::Build;
+use crate::cross;
 use crate::nginx::Nginx;
 use crate::sh::{Cmd, Result};
 
-/// The module's file.
-pub(super) const MODULE: &str = "ngx_http_secure_callbacks_module.so";
+/// Makes the package of `module` for the nginx of `proxy`, and beside it the list of what is inside.
+pub(super) fn pack(release: &Release, proxy: &'static Proxy, module: &Path, out: &Path) -> Result<()> {
+    let nginx = Nginx::of(proxy)?.version;
+    match proxy.package {
+        // `dh_nginx` binds it to nginx's binary interface, and switches the module on.
+        Some(Package::Debian) => {
+            let version = format!("{}-{}", release.version, release.revision);
+            Deb { name: "libnginx-mod-http-secure-callbacks", version, nginx, folder: "debian" }
+        }
+        // Numbered and bound to it as nginx.org's own modules are.
+        Some(Package::NginxOrg) => {
+            let version = format!("{nginx}+{}-{}~{}", release.version, release.revision, codename()?);
+            Deb { name: "nginx-module-secure-callbacks", version, nginx, folder: "nginx-org" }
+        }
+        None => return Err(format!("proxies.toml does not say how the module for {proxy} is packed")),
+    }
+    .build(release, Build::NginxModule(proxy), module, out)
+}
+
+/// Of this Debian.
+fn codename() -> Result<String> {
+    let system = tree::read_text(Path::new("/etc/os-release"))?;
+    let codename = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    codename.map(str::to_owned).ok_or_else(|| "/etc/os-release names no VERSION_CODENAME".into())
+}
 
 /// A package.
-pub(super) struct Deb {
+struct Deb {
     name: &'static str,
     version: String,
-    nginx_version: String,
+    /// The version of the nginx that it is for.
+    nginx: String,
     /// Where its control file and its script are, in `packaging`.
     folder: &'static str,
 }
 
 impl Deb {
-    /// For the system's nginx. `dh_nginx` binds it to nginx's binary interface, and switches the module on.
-    pub(super) fn debian(release: &Release, nginx: &Nginx) -> Self {
-        Self {
-            name: "libnginx-mod-http-secure-callbacks",
-            version: format!("{}-{}", release.version, release.revision),
-            nginx_version: nginx.version.clone(),
-            folder: "debian",
-        }
-    }
-
-    /// For nginx.org's package of the other version. Numbered and bound to it as nginx.org's own modules are.
-    pub(super) fn nginx_org(release: &Release, nginx: &Nginx) -> Result<Self> {
-        let system = tree::read_text(Path::new("/etc/os-release"))?;
-        let codename = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-        let codename = codename.ok_or("/etc/os-release names no VERSION_CODENAME")?;
-        Ok(Self {
-            name: "nginx-module-secure-callbacks",
-            version: format!("{}+{}-{}~{codename}", nginx.version, release.version, release.revision),
-            nginx_version: nginx.version.clone(),
-            folder: "nginx-org",
-        })
-    }
-
-    /// The nginx that it is for.
-    pub(super) fn nginx_version(&self) -> &str {
-        &self.nginx_version
-    }
-
-    /// Makes the package of `module`, and beside it the list of what is inside.
-    pub(super) fn build(&self, release: &Release, module: &Path, out: &Path) -> Result<()> {
+    fn build(&self, release: &Release, build: Build, module: &Path, out: &Path) -> Result<()> {
+        let file = module.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let source = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
         let source = source.path();
         let copy = |from: &Path, to: &str| {
@@ -67,18 +66,23 @@ impl Deb {
             copy(&packaging(self.folder).join(file), &format!("debian/{file}"))?;
         }
         copy(&packaging("callbacks.conf"), "callbacks.conf")?;
-        copy(module, MODULE)?;
+        copy(module, file)?;
         // Before anything is packed: the list names the sum of these bytes.
-        Cmd::new("strip").args(["--strip-unneeded", "--remove-section=.comment", MODULE]).dir(source).shown()?;
-        let list = Bom::Module.list(release, &tree::read(&source.join(MODULE))?)?;
+        let architecture = cross::architecture(build.machine());
+        cross::tool(build.machine(), "strip")
+            .args(["--strip-unneeded", "--remove-section=.comment", file])
+            .dir(source)
+            .shown()?;
+        let list = sbom::list(build, release, &tree::read(&source.join(file))?)?;
         tree::write(&source.join("sbom.cdx.json"), &list)?;
-        tree::write(&out.join(format!("{}_{}.cdx.json", self.name, self.version)), &list)?;
-        Cmd::new("debian/rules")
-            .arg("binary")
+        tree::write(&out.join(format!("{}_{}_{architecture}.cdx.json", self.name, self.version)), &list)?;
+        Cmd::new("dpkg-architecture")
+            .args(["--host-arch", architecture, "--command", "debian/rules binary"])
             .dir(source)
             .env("VERSION", &self.version)
-            .env("NGINX_VERSION", &self.nginx_version)
+            .env("NGINX_VERSION", &self.nginx)
             .env("OUT", out)
+            .env("LIBRARIES", cross::libraries(build.machine(), &source.join("libraries"))?)
             .env("SOURCE_DATE_EPOCH", release.epoch.to_string())
             // As the control file has it, for debhelper's commands too: nobody needs to be root.
             .env("DEB_RULES_REQUIRES_ROOT", "no")

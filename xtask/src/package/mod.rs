@@ -6,6 +6,7 @@
 mod check;
 mod deb;
 mod oci;
+mod plain;
 mod release;
 mod sbom;
 mod tree;
@@ -13,78 +14,64 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secure_callbacks_proxies::{self as proxies, Package, Proxy};
+use secure_callbacks_proxies::Machine;
 
 use crate::build::{self, Build};
-use crate::nginx::Nginx;
 use crate::setup::Part;
 use crate::sh::{self, Cmd, Result};
-use deb::Deb;
 use release::Release;
-use sbom::Bom;
 
 pub(crate) use check::check;
 
 /// What making the packages needs.
-pub(crate) fn needs() -> Vec<Part> {
-    builds().into_iter().flat_map(Build::needs).collect()
+pub(crate) fn needs(machine: Machine) -> Vec<Part> {
+    builds(machine).into_iter().flat_map(Build::needs).collect()
 }
 
-/// What is packed.
-fn builds() -> Vec<Build> {
-    [Build::Filter].into_iter().chain(modules().map(|(_, proxy)| Build::NginxModule(proxy))).collect()
-}
-
-/// How the module is packed, and for which nginx.
-fn modules() -> impl Iterator<Item = (Package, &'static Proxy)> {
-    proxies::all().iter().filter_map(|proxy| Some((proxy.package?, proxy)))
+/// What is packed: for another machine what differs there.
+fn builds(machine: Machine) -> Vec<Build> {
+    let is_packed = |build: &Build| match build {
+        Build::Filter => machine == Machine::This,
+        Build::EnvoyModule(_) => true,
+        Build::NginxModule(proxy) => proxy.package.is_some(),
+    };
+    Build::all(machine).into_iter().filter(is_packed).collect()
 }
 
 /// Builds the artifacts and packs them; `twice`: and does it all again, from nothing, to compare.
-pub(crate) fn run(twice: bool) -> Result<()> {
-    build::together(&builds(), Vec::new())?;
-    let made = pack(&build::dist(), &directory())?;
-    println!("\nin {}:", sh::short(&directory()));
+pub(crate) fn run(machine: Machine, twice: bool) -> Result<()> {
+    build::together(&builds(machine), Vec::new())?;
+    let directory = directory(machine);
+    let made = pack(machine, &build::dist(), &directory)?;
+    println!("\nin {}:", sh::short(&directory));
     for file in made {
-        let size = fs::metadata(directory().join(&file)).map_or(0, |file| file.len());
+        let size = fs::metadata(directory.join(&file)).map_or(0, |file| file.len());
         println!("  {:>5} KiB  {file}", size.div_ceil(1024));
     }
-    if twice { check::rebuild() } else { Ok(()) }
+    if twice { check::rebuild(machine) } else { Ok(()) }
 }
 
 /// Packs what is built; tests read it from there.
-pub(crate) fn pack_built() -> Result<()> {
-    pack(&build::dist(), &directory()).map(|_| ())
+pub(crate) fn pack_built(machine: Machine) -> Result<()> {
+    pack(machine, &build::dist(), &directory(machine)).map(|_| ())
 }
 
-fn directory() -> PathBuf {
-    sh::target().join("packages")
+fn directory(machine: Machine) -> PathBuf {
+    sh::target().join(format!("packages{}", machine.suffix()))
 }
 
 /// Packs the artifacts in `dist` into the directory `out`, emptied first. Returns the names of the files.
-fn pack(dist: &Path, out: &Path) -> Result<Vec<String>> {
+fn pack(machine: Machine, dist: &Path, out: &Path) -> Result<Vec<String>> {
     tree::empty(out)?;
     let release = Release::read()?;
-    filter(&release, dist, out)?;
-    for (package, proxy) in modules() {
-        let nginx = Nginx::of(proxy)?;
-        let deb = match package {
-            Package::Debian => Deb::debian(&release, &nginx),
-            Package::NginxOrg => Deb::nginx_org(&release, &nginx)?,
-        };
-        let module = dist.join(format!("nginx-{}/{}", deb.nginx_version(), deb::MODULE));
-        deb.build(&release, &module, out)?;
+    for build in builds(machine) {
+        let artifact = dist.join(build.file()?);
+        match build {
+            Build::Filter | Build::EnvoyModule(_) => plain::pack(&release, build, &artifact, out)?,
+            Build::NginxModule(proxy) => deb::pack(&release, proxy, &artifact, out)?,
+        }
     }
     sums(out)
-}
-
-/// The Envoy filter: the file itself, what is in it, and an image for Istio and Envoy Gateway.
-fn filter(release: &Release, dist: &Path, out: &Path) -> Result<()> {
-    let name = format!("secure_callbacks-{}", release.version);
-    let module = tree::read(&dist.join("secure_callbacks.wasm"))?;
-    tree::write(&out.join(format!("{name}.wasm")), &module)?;
-    tree::write(&out.join(format!("{name}.cdx.json")), &Bom::Filter.list(release, &module)?)?;
-    oci::image(release, &module, &out.join(format!("{name}.oci.tar")))
 }
 
 /// `SHA256SUMS`, as `sha256sum --check` reads it, over everything else.

@@ -1,8 +1,5 @@
-//! The filter as an OCI image layout in one tar file, to be pushed to a registry (`skopeo copy oci-archive:…`).
-//!
-//! The form is the "compat" variant of the Wasm image specification: an ordinary image whose last layer holds
-//! `plugin.wasm`. Istio and Envoy Gateway both look for that first, and every registry takes it. Neither reads the
-//! newer Wasm artifact (`application/vnd.wasm.config.v0+json` with a layer `application/wasm`).
+//! A file as an OCI image layout in one tar file, to be pushed to a registry (`skopeo copy oci-archive:…`): an ordinary
+//! image whose one layer holds that file, which every registry takes.
 
 use std::path::Path;
 
@@ -17,15 +14,14 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// Writes the layout to `archive`.
-pub(super) fn image(release: &Release, module: &[u8], archive: &Path) -> Result<()> {
+/// Writes the layout to `archive`: the file `name`, for Linux on this `architecture`.
+pub(super) fn image(release: &Release, name: &str, content: Vec<u8>, architecture: &str, archive: &Path) -> Result<()> {
     let created = release.timestamp()?;
-    let layer_tar = tree::archive(&Files::from([("plugin.wasm".into(), module.into())]), release.epoch)?;
+    let layer_tar = tree::archive(&Files::from([(name.into(), content)]), release.epoch)?;
     let mut layout = Files::new();
     let config = bytes(&json!({
         "created": created,
-        // No processor runs it, but tools without `--platform` choose this one and refuse what has none.
-        "architecture": "amd64",
+        "architecture": architecture,
         "os": "linux",
         "config": {},
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", tree::digest(&layer_tar))] },

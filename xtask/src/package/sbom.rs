@@ -2,21 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use secure_callbacks_proxies::Machine;
 use serde_json::{Value, json};
 
 use super::release::Release;
 use super::tree;
+use crate::build::Build;
+use crate::cross;
 use crate::setup::WASM_TARGET;
 use crate::sh::{self, Cmd, Result};
-
-/// An artifact to list.
-#[derive(Clone, Copy)]
-pub(super) enum Bom {
-    /// The Envoy filter.
-    Filter,
-    /// The Nginx module.
-    Module,
-}
+use crate::zig;
 
 /// A crate: name and version.
 type Crate = (String, String);
@@ -24,60 +19,56 @@ type Crate = (String, String);
 /// The crates by name and version, each with its licence and with the crates it depends on.
 type Crates = BTreeMap<Crate, (String, BTreeSet<Crate>)>;
 
-impl Bom {
-    /// The list for `artifact`, these very bytes.
-    pub(super) fn list(self, release: &Release, artifact: &[u8]) -> Result<Vec<u8>> {
-        let (crates, root) = self.crates()?;
-        let checksums = checksums()?;
-        let rustc = Cmd::new("rustc").arg("--version").output()?;
-        let compiler = rustc.split_whitespace().nth(1).unwrap_or_default();
-        let own = |name: &str| json!({ "bom-ref": name, "name": name, "type": "library" });
-        let mut components = vec![json!({
-            "bom-ref": "rust-std", "name": "rust-std", "type": "library", "version": compiler,
-            "description": "Rust's standard library", "licenses": [{ "expression": "MIT OR Apache-2.0" }],
-        })];
-        for (crate_, (licence, _)) in &crates {
-            if *crate_ != root {
-                components.push(component(crate_, licence, checksums.get(crate_)));
-            }
-        }
-        let dependencies = crates.iter().map(|(crate_, (_, needed))| {
-            let needed = needed.iter().map(reference).collect::<Vec<_>>();
-            json!({ "ref": reference(crate_), "dependsOn": needed })
-        });
-        let mut subject = own(&reference(&root));
-        if let Some(fields) = subject.as_object_mut() {
-            fields.insert("name".into(), json!(root.0));
-            fields.insert("version".into(), json!(release.version));
-            fields.insert("licenses".into(), json!([{ "expression": "Apache-2.0" }]));
-            fields.insert("hashes".into(), json!([{ "alg": "SHA-256", "content": tree::digest(artifact) }]));
-        }
-        let list = json!({
-            "bomFormat": "CycloneDX",
-            "specVersion": "1.6",
-            "version": 1,
-            "metadata": { "timestamp": release.timestamp()?, "component": subject },
-            "components": components,
-            "dependencies": dependencies.collect::<Vec<_>>(),
-        });
-        serde_json::to_vec_pretty(&list).map_err(|error| error.to_string())
+/// The list for what `build` made, these very bytes.
+pub(super) fn list(build: Build, release: &Release, artifact: &[u8]) -> Result<Vec<u8>> {
+    let (crates, root) = crates(build)?;
+    let checksums = checksums()?;
+    let rustc = Cmd::new("rustc").arg("--version").output()?;
+    let compiler = rustc.split_whitespace().nth(1).unwrap_or_default();
+    let mut components = vec![json!({
+        "bom-ref": "rust-std", "name": "rust-std", "type": "library", "version": compiler,
+        "description": "Rust's standard library", "licenses": [{ "expression": "MIT OR Apache-2.0" }],
+    })];
+    if matches!(build, Build::EnvoyModule(_)) {
+        components.push(zig::component());
     }
+    for (crate_, (licence, _)) in &crates {
+        if *crate_ != root {
+            components.push(component(crate_, licence, checksums.get(crate_)));
+        }
+    }
+    let dependencies = crates.iter().map(|(crate_, (_, needed))| {
+        let needed = needed.iter().map(reference).collect::<Vec<_>>();
+        json!({ "ref": reference(crate_), "dependsOn": needed })
+    });
+    let list = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": { "timestamp": release.timestamp()?, "component": {
+            "bom-ref": reference(&root), "name": root.0, "type": "library", "version": release.version,
+            "licenses": [{ "expression": "Apache-2.0" }],
+            "hashes": [{ "alg": "SHA-256", "content": tree::digest(artifact) }],
+        } },
+        "components": components,
+        "dependencies": dependencies.collect::<Vec<_>>(),
+    });
+    serde_json::to_vec_pretty(&list).map_err(|error| error.to_string())
+}
 
-    /// What cargo links: neither what builds nor what expands macros. The features are those of this package alone.
-    /// `cargo metadata` knows those of the whole workspace only: by it the filter has one crate more than is linked, and the
-    /// module two (`getrandom`, `rand_core`); nor does it know the lock file's checksums.
-    fn crates(self) -> Result<(Crates, Crate)> {
-        let tree = Cmd::cargo(["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "depth"]).args([
-            "--no-dedupe",
-            "--format",
-            " {p}|{l}",
-        ]);
-        let tree = match self {
-            Self::Filter => tree.args(["--package", "secure-callbacks-envoy-wasm", "--target", WASM_TARGET]),
-            Self::Module => tree.args(["--package", "secure-callbacks-nginx"]),
-        };
-        parse(&tree.output()?).ok_or_else(|| "`cargo tree` prints what can't be read".into())
-    }
+/// What cargo links: neither what builds nor what expands macros. The features are those of this package alone.
+/// `cargo metadata` knows those of the whole workspace only: by it the filter has one crate more than is linked, and the
+/// Nginx module two (`getrandom`, `rand_core`); nor does it know the lock file's checksums.
+fn crates(build: Build) -> Result<(Crates, Crate)> {
+    let target: &[_] = match (build, build.machine()) {
+        (Build::Filter, _) => &["--target", WASM_TARGET],
+        (_, Machine::This) => &[],
+        (_, Machine::Aarch64) => &["--target", cross::TARGET],
+    };
+    let tree = Cmd::cargo(["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "depth"])
+        .args(["--no-dedupe", "--format", " {p}|{l}", "--package", build.krate()])
+        .args(target);
+    parse(&tree.output()?).ok_or_else(|| "`cargo tree` prints what can't be read".into())
 }
 
 /// Reads lines such as `2 hex v0.4.3|MIT`: the depth, the name, the version (a path may follow), the licence.
