@@ -70,12 +70,8 @@ impl Build {
 
     /// Every artifact that there is for a machine, each once.
     pub(crate) fn all(machine: Machine) -> Vec<Self> {
-        let proxies = match machine {
-            Machine::This => proxies::all(),
-            Machine::Aarch64 => proxies::aarch64(),
-        };
         let mut builds = Vec::new();
-        for build in proxies.iter().flat_map(Self::of) {
+        for build in proxies::on(machine).iter().flat_map(Self::of) {
             if !builds.contains(&build) {
                 builds.push(build);
             }

@@ -248,7 +248,7 @@ fn list() -> String {
 fn help(about: &About) -> String {
     let steps: Vec<_> = Step::ALL.iter().map(|step| step.name()).collect();
     let further = proxies::all().iter().filter(|proxy| proxy.suites.is_some()).map(Proxy::name);
-    let aarch64 = proxies::aarch64().iter().map(Proxy::name);
+    let aarch64 = proxies::on(Machine::Aarch64).iter().map(Proxy::name);
     about
         .help
         .replace("{steps}", &steps.join(", "))

@@ -52,7 +52,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Help(text) => print!("{text}"),
         Command::Setup => {
             let shared = [Part::Wasm, Part::Packages, Part::TestPackages, Part::Zig, Part::Aarch64].into_iter();
-            let parts = shared.chain(proxies::all().iter().chain(proxies::aarch64()).map(Part::Proxy));
+            let parts = shared.chain(proxies::on_every_machine().map(Part::Proxy));
             setup::require(&parts.collect::<Vec<_>>())?;
         }
         Command::Build(builds) => build::together(&builds, Vec::new())?,

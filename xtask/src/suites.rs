@@ -141,7 +141,7 @@ fn demo_needs() -> Vec<Part> {
 /// Runs the steps, those for further proxies in the `chosen` ones; the answer is whether all went well. The last line says
 /// so already.
 pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
-    let further = proxies::all().iter().chain(proxies::aarch64()).filter(|proxy| proxy.suites.is_some());
+    let further = proxies::on_every_machine().filter(|proxy| proxy.suites.is_some());
     let further: Vec<_> = further.filter(|proxy| chosen.is_empty() || chosen.contains(proxy)).collect();
     let mut report = Report::default();
     let mut parts = Vec::new();
@@ -181,7 +181,12 @@ pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
             Step::Demo => report.with(&demo_needs(), "demo", || crate::demo(&[])),
             // In one row why it can't be done here at all.
             Step::Aarch64 if report.lacks(&[Part::Aarch64], "aarch64") => {}
-            Step::Envoys | Step::Nginxes | Step::Aarch64 => further_versions(&mut report, &further_of(step, &further)),
+            Step::Envoys | Step::Nginxes | Step::Aarch64 => {
+                further_versions(&mut report, &further_of(step, &further));
+                if step == Step::Aarch64 && chosen.is_empty() {
+                    packages_for_aarch64(&mut report);
+                }
+            }
             Step::Proxies => {
                 report.tests("real proxies", &["test", "-p", "secure-callbacks-harness", "--tests"]);
             }
@@ -240,6 +245,16 @@ fn containers(report: &mut Report) {
         docker::stage()?;
         docker::run(&["test"])
     });
+}
+
+fn packages_for_aarch64(report: &mut Report) {
+    const NAME: &str = "packages for aarch64";
+    let machine = Machine::Aarch64;
+    let needs = package::needs(machine);
+    report.with(&needs, NAME, || package::pack_built(machine));
+    report.with(&needs, &format!("{NAME}, made twice alike"), || package::check(machine));
+    let tests = Cmd::cargo(["test", "-p", "secure-callbacks-packages", "--test", "contents", "--no-fail-fast"]);
+    report.tests_with(&needs, &format!("{NAME}, contents"), tests.env(proxies::PACKAGES_VARIABLE, machine.folder()));
 }
 
 /// The suites that further proxies take, each in a run of its own, with what they test built first.

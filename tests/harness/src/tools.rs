@@ -35,7 +35,7 @@ static VERSIONS: LazyLock<Vec<Version>> = LazyLock::new(|| {
         let name = proxy.name_as(&number);
         Version { proxy, number, module_name: name.replace("envoy-", "envoy-module-"), name }
     };
-    proxies::all().iter().chain(proxies::aarch64()).map(version).collect()
+    proxies::on_every_machine().map(version).collect()
 });
 
 /// The version of a suite's nginx is what that says: it moves.
@@ -70,9 +70,9 @@ impl ProxyKind {
         Self::all().into_iter().filter(|kind| *kind != Self::EnvoyModule)
     }
 
-    /// Every nginx of this machine's that the module is packed for.
-    pub fn packed() -> impl Iterator<Item = Self> {
-        let is_packed = |proxy: &Proxy| proxy.machine == Machine::This && proxy.package.is_some();
+    /// Every nginx on a machine that the module is packed for.
+    pub fn packed(machine: Machine) -> impl Iterator<Item = Self> {
+        let is_packed = move |proxy: &Proxy| proxy.machine == machine && proxy.package.is_some();
         VERSIONS.iter().filter(move |version| is_packed(version.proxy)).map(Self::Nginx)
     }
 

@@ -10,6 +10,9 @@ use serde::Deserialize;
 /// Names the one proxy to run (see [`Proxy::name`]) instead of all those that take every suite.
 pub const VARIABLE: &str = "SECURE_CALLBACKS_PROXY";
 
+/// Names the machine whose packages are looked into (see [`Machine::folder`]) instead of this one's.
+pub const PACKAGES_VARIABLE: &str = "SECURE_CALLBACKS_PACKAGES";
+
 /// The file, as it was when this was compiled: a change of it compiles anew whatever reads it.
 const TEXT: &str = include_str!("../../../proxies.toml");
 
@@ -148,10 +151,18 @@ pub fn all() -> &'static [Proxy] {
     FILE.as_deref().unwrap_or_default()
 }
 
-/// Those that are tried as they are for aarch64 too, on that machine.
+/// Those that are tried as they are for a machine.
 #[must_use]
-pub fn aarch64() -> &'static [Proxy] {
-    &AARCH64
+pub fn on(machine: Machine) -> &'static [Proxy] {
+    match machine {
+        Machine::This => all(),
+        Machine::Aarch64 => &AARCH64,
+    }
+}
+
+/// Every proxy, and those for aarch64 too.
+pub fn on_every_machine() -> impl Iterator<Item = &'static Proxy> {
+    Machine::ALL.into_iter().flat_map(on)
 }
 
 /// The Envoy that takes every suite. There is one: [`check`] says so where not.
@@ -174,9 +185,8 @@ pub fn debian() -> Result<&'static str, String> {
 
 /// The proxy of this name.
 pub fn named(name: &str) -> Result<&'static Proxy, String> {
-    let known = || all().iter().chain(aarch64());
-    known().find(|proxy| proxy.name() == name).ok_or_else(|| {
-        let names: Vec<_> = known().map(Proxy::name).collect();
+    on_every_machine().find(|proxy| proxy.name() == name).ok_or_else(|| {
+        let names: Vec<_> = on_every_machine().map(Proxy::name).collect();
         format!("proxies.toml has no `{name}`, but {}", names.join(", "))
     })
 }
@@ -268,6 +278,9 @@ impl fmt::Display for Proxy {
 }
 
 impl Machine {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::This, Self::Aarch64];
+
     /// The folder of what is built for it, below that of what is built for this one.
     #[must_use]
     pub fn folder(self) -> &'static str {
