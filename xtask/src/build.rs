@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy};
 
+use crate::cross;
 use crate::jobs::{self, Job};
 use crate::nginx::Nginx;
 use crate::setup::{self, Part, WASM_TARGET};
@@ -27,18 +28,24 @@ const NGINX_CRATE: &str = "secure-callbacks-nginx";
 pub(crate) enum Build {
     /// The proxy-wasm filter, one for every Envoy: `target/dist/secure_callbacks.wasm`.
     Filter,
-    /// The dynamic module for Envoy, one for every release that runs it: `target/dist/libsecure_callbacks.so`.
-    EnvoyModule,
-    /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`.
+    /// The dynamic module for Envoy, one for every release that runs it: `target/dist/libsecure_callbacks.so`, or in
+    /// `target/dist/aarch64`.
+    EnvoyModule(Machine),
+    /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`, or in
+    /// `target/dist/aarch64`.
     NginxModule(&'static Proxy),
 }
 
 /// Gets what these need and builds them side by side. `others` are done at the same time, once the system's packages are
 /// there.
 pub(crate) fn together<'a>(builds: &[Build], others: Vec<Job<'a>>) -> Result<()> {
-    let shared = [Part::Wasm, Part::Packages].into_iter();
+    let shared = [Part::Wasm, Part::Packages, Part::Aarch64].into_iter();
     let shared: Vec<_> = shared.filter(|part| builds.iter().any(|build| build.needs().contains(part))).collect();
     setup::require(&shared)?;
+    // Without these there is nothing to build at all.
+    if !shared.iter().all(|part| part.is_there()) {
+        return Err("what it takes to build this is out of reach from here".into());
+    }
     let mut all: Vec<Job<'a>> = others;
     for build in builds.iter().copied() {
         let own: Vec<_> = build.needs().into_iter().filter(|part| !shared.contains(part)).collect();
@@ -56,15 +63,15 @@ impl Build {
     pub(crate) fn of(proxy: &'static Proxy) -> impl Iterator<Item = Self> {
         proxy.artifacts.iter().map(move |artifact| match artifact {
             Artifact::Filter => Self::Filter,
-            Artifact::EnvoyModule => Self::EnvoyModule,
+            Artifact::EnvoyModule => Self::EnvoyModule(proxy.machine),
             Artifact::NginxModule => Self::NginxModule(proxy),
         })
     }
 
-    /// Every artifact that there is, each once.
-    pub(crate) fn all() -> Vec<Self> {
+    /// Every artifact that there is for a machine, each once.
+    pub(crate) fn all(machine: Machine) -> Vec<Self> {
         let mut builds = Vec::new();
-        for build in proxies::all().iter().flat_map(Self::of) {
+        for build in proxies::on(machine).iter().flat_map(Self::of) {
             if !builds.contains(&build) {
                 builds.push(build);
             }
@@ -78,10 +85,19 @@ impl Build {
         proxies.flat_map(Self::of).collect()
     }
 
+    /// What it runs on.
+    pub(crate) fn machine(self) -> Machine {
+        match self {
+            Self::Filter => Machine::This,
+            Self::EnvoyModule(machine) => machine,
+            Self::NginxModule(proxy) => proxy.machine,
+        }
+    }
+
     /// What it runs in.
     pub(crate) fn product(self) -> Product {
         match self {
-            Self::Filter | Self::EnvoyModule => Product::Envoy,
+            Self::Filter | Self::EnvoyModule(_) => Product::Envoy,
             Self::NginxModule(_) => Product::Nginx,
         }
     }
@@ -90,7 +106,8 @@ impl Build {
     pub(crate) fn title(self) -> String {
         match self {
             Self::Filter => "the filter".into(),
-            Self::EnvoyModule => "Envoy's module".into(),
+            Self::EnvoyModule(Machine::This) => "Envoy's module".into(),
+            Self::EnvoyModule(Machine::Aarch64) => "Envoy's module for aarch64".into(),
             Self::NginxModule(proxy) => format!("the module for {proxy}"),
         }
     }
@@ -99,8 +116,10 @@ impl Build {
     pub(crate) fn needs(self) -> Vec<Part> {
         match self {
             Self::Filter => vec![Part::Wasm],
-            Self::EnvoyModule => vec![Part::Packages, Part::Zig],
-            Self::NginxModule(proxy) => vec![Part::Packages, Part::Proxy(proxy)],
+            Self::EnvoyModule(Machine::This) => vec![Part::Packages, Part::Zig],
+            Self::EnvoyModule(Machine::Aarch64) => vec![Part::Packages, Part::Zig, Part::Aarch64],
+            Self::NginxModule(proxy) if proxy.machine == Machine::This => vec![Part::Packages, Part::Proxy(proxy)],
+            Self::NginxModule(proxy) => vec![Part::Packages, Part::Aarch64, Part::Proxy(proxy)],
         }
     }
 
@@ -121,20 +140,22 @@ impl Build {
                 let made = target.join(WASM_TARGET).join("release/secure_callbacks_envoy_wasm.wasm");
                 wasm::finish(&read(&made)?)?
             }
-            Self::EnvoyModule => {
+            Self::EnvoyModule(machine) => {
                 // Other flags than the tools' are other builds of all they share: it has a directory of its own.
-                let target = target.join("envoy-module");
-                zig::cargo_build()
+                let name = format!("envoy-module{}", machine.suffix());
+                let target = target.join(&name);
+                zig::cargo_build(machine)
                     .args(["--release", "-p", self.krate(), "--target-dir"])
                     .arg(&target)
                     .portable(&target, &[])
-                    .logged("build-envoy-module")?;
-                read(&target.join(zig::target()).join("release/libsecure_callbacks_envoy_module.so"))?
+                    .logged(&format!("build-{name}"))?;
+                read(&target.join(zig::target(machine)).join("release/libsecure_callbacks_envoy_module.so"))?
             }
             Self::NginxModule(proxy) => {
                 let nginx = Nginx::of(proxy)?;
-                nginx_cargo(&nginx, "build", target).logged(&format!("build-nginx-{}", nginx.version))?;
-                read(&nginx_target(&nginx, target).join("release/libsecure_callbacks_nginx.so"))?
+                nginx_cargo(&nginx, "build", target).logged(&format!("build-{}", nginx.name()))?;
+                let made = cross::release(nginx.machine, &nginx_target(&nginx, target));
+                read(&made.join("libsecure_callbacks_nginx.so"))?
             }
         };
         place(&module, &dist.join(self.file()?), start)
@@ -144,7 +165,7 @@ impl Build {
     pub(crate) fn krate(self) -> &'static str {
         match self {
             Self::Filter => "secure-callbacks-envoy-wasm",
-            Self::EnvoyModule => "secure-callbacks-envoy-module",
+            Self::EnvoyModule(_) => "secure-callbacks-envoy-module",
             Self::NginxModule(_) => NGINX_CRATE,
         }
     }
@@ -153,10 +174,10 @@ impl Build {
     pub(crate) fn file(self) -> Result<PathBuf> {
         Ok(match self {
             Self::Filter => "secure_callbacks.wasm".into(),
-            Self::EnvoyModule => "libsecure_callbacks.so".into(),
-            Self::NginxModule(proxy) => {
-                Path::new(&format!("nginx-{}", Nginx::of(proxy)?.version)).join("ngx_http_secure_callbacks_module.so")
-            }
+            Self::EnvoyModule(machine) => Path::new(machine.folder()).join("libsecure_callbacks.so"),
+            Self::NginxModule(proxy) => Path::new(proxy.machine.folder())
+                .join(format!("nginx-{}", Nginx::of(proxy)?.version))
+                .join("ngx_http_secure_callbacks_module.so"),
         })
     }
 }
@@ -166,12 +187,12 @@ impl Build {
 pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
     let target = nginx_target(nginx, target);
     let cargo = Cmd::cargo([command, "--release", "-p", NGINX_CRATE, "--target-dir"]);
-    let cargo = cargo.arg(&target).portable(&target, &[]);
+    let cargo = cross::cargo(nginx.machine, cargo.arg(&target)).portable(&target, &[]);
     nginx.module_env().iter().fold(cargo, |cargo, (name, value)| cargo.env(name, value))
 }
 
 fn nginx_target(nginx: &Nginx, target: &Path) -> PathBuf {
-    target.join(format!("nginx-{}", nginx.version))
+    target.join(nginx.name())
 }
 
 fn read(made: &Path) -> Result<Vec<u8>> {

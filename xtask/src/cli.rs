@@ -2,9 +2,10 @@
 
 use lexopt::prelude::{Long, Short, Value};
 use lexopt::{Error, Parser};
-use secure_callbacks_proxies::{self as proxies, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Machine, Product, Proxy};
 
 use crate::build::Build;
+use crate::cross;
 use crate::suites::Step;
 
 /// What the command line asks for.
@@ -18,8 +19,8 @@ pub(crate) enum Command {
     Build(Vec<Build>),
     /// What the images hold.
     BuildDocker,
-    /// The packages; made twice, or once.
-    Package { twice: bool },
+    /// The packages for a machine; made twice, or once.
+    Package { machine: Machine, twice: bool },
     /// The release, or a rehearsal of it; made twice, or once.
     Release { is_rehearsal: bool, twice: bool },
     /// The demo, with the arguments for its program; in containers, or not.
@@ -67,25 +68,28 @@ run it names as skipped, with the reason. Where a proxy cannot be had on this ma
 what needs it from failed into skipped.
 
   --only STEP    this step alone; may be repeated
-  --proxy PROXY  in the steps `envoys` and `nginxes` this proxy alone, and those steps alone if --only names no others;
-                 may be repeated
+  --proxy PROXY  in the steps `envoys`, `nginxes` and `aarch64` this proxy alone, and those steps alone if --only names
+                 no others; may be repeated
   --docker       the containers alone: the same as --only docker
 
 Steps: {steps}
 Proxies: {proxies}
+on aarch64: {aarch64}
 ",
     },
     About {
         name: "build",
         line: "the artifacts, into target/dist",
         help: "\
-cargo xtask build [envoy] [nginx]
+cargo xtask build [envoy] [nginx] [--target aarch64-unknown-linux-gnu]
 cargo xtask build docker
 
 Gets what the artifacts need and builds them side by side, into target/dist: filter and module for Envoy (`envoy`), the
 module for each nginx of proxies.toml (`nginx`), or all. An nginx that is out of reach from here is left out.
 
-  docker  instead what the images of tests/docker hold, into target/docker
+  --target  instead the modules for machines of this kind, into target/dist/aarch64 (the filter runs on every kind);
+            takes Rust's standard library for that (rustup) and Debian's cross compiler, libraries and emulator
+  docker    instead what the images of tests/docker hold, into target/docker
 ",
     },
     About {
@@ -103,12 +107,13 @@ module, and the Envoys and nginxes of proxies.toml. What is there already is lef
         name: "package",
         line: "what an operator installs, into target/packages",
         help: "\
-cargo xtask package [--twice]
+cargo xtask package [--twice] [--target aarch64-unknown-linux-gnu]
 
 Builds the artifacts and packs them: the filter and the module for Envoy as a file and as an image each, and the module in a
 Debian package for each nginx that has a `package` in proxies.toml, with lists of what is inside and SHA256SUMS.
 
-  --twice  builds and packs it all again, from nothing, and compares the bytes; takes minutes
+  --twice   builds and packs it all again, from nothing, and compares the bytes; takes minutes
+  --target  instead the modules for machines of this kind, into target/packages-aarch64 (the filter runs on every kind)
 ",
     },
     About {
@@ -165,6 +170,7 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
         return Ok(if asks { Command::Help(help(about)) } else { Command::Bench(words) });
     }
     let (mut flags, mut steps, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
+    let mut machine = Machine::This;
     while let Some(argument) = line.next()? {
         match (about.name, argument) {
             (_, Short('h') | Long("help")) => return Ok(Command::Help(help(about))),
@@ -174,6 +180,7 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
             ("test", Long("docker")) => steps.push(Step::Docker),
             ("test", Long("only")) => steps.push(step(&line.value()?.to_string_lossy())?),
             ("test", Long("proxy")) => chosen.push(further(&line.value()?.to_string_lossy())?),
+            ("build" | "package", Long("target")) => machine = target(&line.value()?.to_string_lossy())?,
             ("build" | "demo", Value(word)) => words.push(word.to_string_lossy().into_owned()),
             (_, other) => return Err(other.unexpected()),
         }
@@ -181,11 +188,13 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
     let has = |flag: &str| flags.iter().any(|given| given == flag);
     Ok(match about.name {
         "demo" => demo(has("docker"), has("keep"), words)?,
-        "test" if steps.is_empty() && !chosen.is_empty() => Command::Test(vec![Step::Envoys, Step::Nginxes], chosen),
+        "test" if steps.is_empty() && !chosen.is_empty() => {
+            Command::Test(vec![Step::Envoys, Step::Nginxes, Step::Aarch64], chosen)
+        }
         "test" if steps.is_empty() => Command::Test(Step::ALL.into(), chosen),
         "test" => Command::Test(steps, chosen),
-        "build" => build(&words)?,
-        "package" => Command::Package { twice: has("twice") },
+        "build" => build(&words, machine)?,
+        "package" => Command::Package { machine, twice: has("twice") },
         "release" => Command::Release { is_rehearsal: has("dry-run"), twice: has("twice") },
         "instructions" => Command::Instructions,
         _ => Command::Setup,
@@ -205,22 +214,30 @@ fn demo(docker: bool, keep: bool, mut arguments: Vec<String>) -> Result<Command,
     Ok(Command::Demo { docker, arguments })
 }
 
-fn build(words: &[String]) -> Result<Command, Error> {
+fn build(words: &[String], machine: Machine) -> Result<Command, Error> {
+    let all = || Build::all(machine).into_iter().filter(|build| machine == Machine::This || *build != Build::Filter);
     let mut builds = Vec::new();
     for word in words {
         let product = match word.as_str() {
             "envoy" => Product::Envoy,
             "nginx" => Product::Nginx,
-            "docker" if words.len() == 1 => return Ok(Command::BuildDocker),
+            "docker" if words.len() == 1 && machine == Machine::This => return Ok(Command::BuildDocker),
             other => {
                 return Err(
                     format!("`{other}` can't be built{}", if other == "docker" { " with others" } else { "" }).into()
                 );
             }
         };
-        builds.extend(Build::all().into_iter().filter(|build| build.product() == product));
+        builds.extend(all().filter(|build| build.product() == product));
     }
-    Ok(Command::Build(if words.is_empty() { Build::all() } else { builds }))
+    Ok(Command::Build(if words.is_empty() { all().collect() } else { builds }))
+}
+
+fn target(name: &str) -> Result<Machine, Error> {
+    if name == cross::TARGET {
+        return Ok(Machine::Aarch64);
+    }
+    Err(format!("there is no `{name}` to build for, but {}, and this machine without --target", cross::TARGET).into())
 }
 
 fn step(name: &str) -> Result<Step, Error> {
@@ -248,7 +265,12 @@ fn list() -> String {
 fn help(about: &About) -> String {
     let steps: Vec<_> = Step::ALL.iter().map(|step| step.name()).collect();
     let further = proxies::all().iter().filter(|proxy| proxy.suites.is_some()).map(Proxy::name);
-    about.help.replace("{steps}", &steps.join(", ")).replace("{proxies}", &further.collect::<Vec<_>>().join(", "))
+    let aarch64 = proxies::on(Machine::Aarch64).iter().map(Proxy::name);
+    about
+        .help
+        .replace("{steps}", &steps.join(", "))
+        .replace("{proxies}", &further.collect::<Vec<_>>().join(", "))
+        .replace("{aarch64}", &aarch64.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -287,6 +309,8 @@ mod tests {
             ("demo --kepp", "invalid option '--kepp'", "--keep"),
             ("demo send telephone", "`send` takes one of session", "cargo xtask demo send"),
             ("build apache", "`apache` can't be built", "cargo xtask build"),
+            ("build --target wasm32-wasip1", "there is no `wasm32-wasip1` to build for", "cargo xtask build"),
+            ("build docker --target aarch64-unknown-linux-gnu", "`docker` can't be built", "cargo xtask build"),
             ("setup now", "unexpected argument", "cargo xtask setup"),
             ("package --thrice", "invalid option '--thrice'", "--twice"),
             ("package --dry-run", "invalid option '--dry-run'", "cargo xtask package"),
@@ -300,21 +324,26 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_read() {
-        let envoy = Build::all().into_iter().filter(|build| build.product() == Product::Envoy).collect();
+        let all = Build::all(Machine::This);
+        let envoy = all.iter().copied().filter(|build| build.product() == Product::Envoy).collect();
         let demo = |docker, arguments: &[&str]| Command::Demo {
             docker,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         };
         for (words, expected) in [
-            ("build", Command::Build(Build::all())),
+            ("build", Command::Build(all)),
             ("build envoy", Command::Build(envoy)),
+            (
+                "build envoy --target aarch64-unknown-linux-gnu",
+                Command::Build(vec![Build::EnvoyModule(Machine::Aarch64)]),
+            ),
             ("build docker", Command::BuildDocker),
             ("demo", demo(false, &[])),
             ("demo --docker --keep", demo(true, &["--keep"])),
             ("demo send sip", demo(false, &["send", "sip"])),
             ("test", Command::Test(Step::ALL.into(), Vec::new())),
             ("test --only fmt --docker", Command::Test(vec![Step::Fmt, Step::Docker], Vec::new())),
-            ("package --twice", Command::Package { twice: true }),
+            ("package --twice", Command::Package { machine: Machine::This, twice: true }),
             ("release", Command::Release { is_rehearsal: false, twice: false }),
             ("release --dry-run --twice", Command::Release { is_rehearsal: true, twice: true }),
             ("bench --quick", Command::Bench(vec!["--quick".into()])),

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod cli;
+mod cross;
 mod docker;
 mod envoy;
 mod floors;
@@ -50,13 +51,13 @@ fn run(command: Command) -> Result<bool> {
     match command {
         Command::Help(text) => print!("{text}"),
         Command::Setup => {
-            let proxies = proxies::all().iter().map(Part::Proxy);
-            let parts = [Part::Wasm, Part::Packages, Part::TestPackages, Part::Zig].into_iter().chain(proxies);
+            let shared = [Part::Wasm, Part::Packages, Part::TestPackages, Part::Zig, Part::Aarch64].into_iter();
+            let parts = shared.chain(proxies::on_every_machine().map(Part::Proxy));
             setup::require(&parts.collect::<Vec<_>>())?;
         }
         Command::Build(builds) => build::together(&builds, Vec::new())?,
         Command::BuildDocker => docker::set_up_and_stage()?,
-        Command::Package { twice } => package::run(twice)?,
+        Command::Package { machine, twice } => package::run(machine, twice)?,
         Command::Release { is_rehearsal, twice } => package::release(is_rehearsal, twice)?,
         Command::Demo { docker: true, arguments } => docker::demo(&arguments)?,
         Command::Demo { docker: false, arguments } => demo(&arguments)?,

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
-use secure_callbacks_proxies::{Proxy, Source};
+use secure_callbacks_proxies::{Machine, Proxy, Source};
 
+use crate::cross;
 use crate::sh::{self, Cmd, Result};
 
 /// Where Debian's `nginx-dev` puts headers and `configure`.
@@ -28,6 +29,8 @@ const CONFIGURE_FLAGS: [&str; 8] = [
 pub(crate) struct Nginx {
     /// As nginx itself says it, such as `1.22.1`.
     pub(crate) version: String,
+    /// What it runs on.
+    pub(crate) machine: Machine,
     /// What all its directories here begin with.
     home: PathBuf,
     /// What must be the same for a configured tree to be used again.
@@ -46,7 +49,7 @@ impl Nginx {
             Source::System { .. } => proxy.home(&sh::target()).with_file_name(format!("nginx-{version}")),
             _ => proxy.home(&sh::target()),
         };
-        Ok(Self { version, home, stamp })
+        Ok(Self { version, machine: proxy.machine, home, stamp })
     }
 
     /// What the build of a module needs in its environment.
@@ -64,11 +67,11 @@ impl Nginx {
     /// Copies the packaged headers, which are in `source`, and configures them as the packaged nginx was.
     pub(crate) fn configure_headers(&self, source: &Path) -> Result<()> {
         self.copy_source(source)?;
-        Cmd::new("bash")
+        cross::nginx(self.machine, Cmd::new("bash"))
             .args(["-c", r#". ./conf_flags && exec ./configure "${NGX_CONF_FLAGS[@]}" --builddir="$1""#, "bash"])
             .arg(self.beside("objs"))
             .dir(self.beside("src"))
-            .logged(&format!("setup-nginx-{}", self.version))?;
+            .logged(&format!("setup-{}", self.name()))?;
         self.finish()
     }
 
@@ -76,9 +79,10 @@ impl Nginx {
     pub(crate) fn compile(&self, source: &Path) -> Result<()> {
         self.copy_source(source)?;
         remove(&self.home)?;
-        let log = |step: &str| format!("setup-nginx-{}-{step}", self.version);
+        let log = |step: &str| format!("setup-{}-{step}", self.name());
         let source = self.beside("src");
-        Cmd::new("sh")
+        let program = |name: &str| cross::nginx(self.machine, Cmd::new(name));
+        program("sh")
             .arg("auto/configure")
             .arg(format!("--prefix={}", self.home.display()))
             .arg(format!("--builddir={}", self.beside("objs").display()))
@@ -86,9 +90,18 @@ impl Nginx {
             .dir(&source)
             .logged(&log("configure"))?;
         let jobs = available_parallelism().map_or(1, usize::from);
-        Cmd::new("make").arg(format!("-j{jobs}")).dir(&source).logged(&log("make"))?;
-        Cmd::new("make").arg("install").dir(&source).logged(&log("install"))?;
+        program("make").arg(format!("-j{jobs}")).dir(&source).logged(&log("make"))?;
+        program("make").arg("install").dir(&source).logged(&log("install"))?;
+        if self.machine != Machine::This {
+            let program = self.home.join("sbin/nginx");
+            cross::write_emulated(&self.home.join("nginx"), &cross::home().join("root"), &program)?;
+        }
         self.finish()
+    }
+
+    /// Product, version and machine, as its proxy is called.
+    pub(crate) fn name(&self) -> String {
+        format!("nginx-{}{}", self.version, self.machine.suffix())
     }
 
     fn copy_source(&self, from: &Path) -> Result<()> {

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 use std::{env, fs};
 
-use secure_callbacks_proxies::{Proxy, Source};
+use secure_callbacks_proxies::{Machine, Proxy, Source};
 
+use crate::cross;
 use crate::envoy;
 use crate::jobs;
 use crate::nginx::{self, Nginx};
@@ -41,6 +42,8 @@ pub(crate) enum Part {
     TestPackages,
     /// What links Envoy's module.
     Zig,
+    /// What builds for aarch64, and runs what is built.
+    Aarch64,
     /// A proxy, and of an nginx its headers, configured as it was.
     Proxy(&'static Proxy),
 }
@@ -76,8 +79,12 @@ impl Part {
             Self::Packages => "nginx, its headers and compilers from the system's packages".into(),
             Self::TestPackages => "what tests need of the system's packages".into(),
             Self::Zig => "Zig from PyPI, which links Envoy's module".into(),
+            Self::Aarch64 => "what builds for aarch64, and runs that".into(),
             Self::Proxy(proxy) => match &proxy.source {
                 Source::System { .. } => "the headers of the system's nginx".into(),
+                Source::Debian { debian } if proxy.machine != Machine::This => {
+                    format!("{} of Debian's suite {debian} for aarch64, and its headers", proxy.product)
+                }
                 Source::Debian { debian } => format!("{} of Debian's suite {debian}, and its headers", proxy.product),
                 Source::Crate { .. } => format!("{proxy} from source"),
                 Source::Pypi { .. } => format!("{proxy} from PyPI"),
@@ -89,10 +96,11 @@ impl Part {
     fn missing(self) -> Option<String> {
         let packages = |packages: Vec<&str>| Some(packages.join(" ")).filter(|list| !list.is_empty());
         match self {
-            Self::Wasm => (!wasm_is_there()).then(|| WASM_TARGET.into()),
+            Self::Wasm => (!has_target(WASM_TARGET)).then(|| WASM_TARGET.into()),
             Self::Packages => packages(missing_packages()),
             Self::TestPackages => packages(missing_test_packages()),
             Self::Zig => zig::missing(),
+            Self::Aarch64 => cross::missing(),
             Self::Proxy(proxy) => match &proxy.source {
                 Source::Pypi { .. } => envoy::missing(proxy),
                 // What can't be asked isn't there.
@@ -106,12 +114,23 @@ impl Part {
         self.missing().is_none()
     }
 
+    /// What it can't be had without.
+    fn rests_on(self) -> Vec<Self> {
+        match self {
+            // Without the packages there is nothing to configure, to compile or to install with.
+            Self::Proxy(Proxy { machine: Machine::This, .. }) | Self::Zig => vec![Self::Packages],
+            Self::Proxy(_) => vec![Self::Packages, Self::Aarch64],
+            Self::Wasm | Self::Packages | Self::TestPackages | Self::Aarch64 => Vec::new(),
+        }
+    }
+
     fn get(self) -> std::result::Result<(), Problem> {
         match self {
-            Self::Wasm => add_wasm()?,
+            Self::Wasm => add_target(WASM_TARGET)?,
             Self::Packages => install_packages(&missing_packages())?,
             Self::TestPackages => install_packages(&missing_test_packages())?,
             Self::Zig => zig::install()?,
+            Self::Aarch64 => cross::get()?,
             Self::Proxy(proxy) => match &proxy.source {
                 Source::System { .. } => Nginx::of(proxy)?.configure_headers(Path::new(nginx::SYSTEM_SOURCE))?,
                 Source::Debian { debian } => {
@@ -120,6 +139,7 @@ impl Part {
                         suite.download().map_err(Problem::OutOfReach)?;
                     }
                     suite.unpack()?;
+                    suite.write_program(&proxy.program(&sh::target()))?;
                     Nginx::of(proxy)?.configure_headers(&suite.source())?;
                 }
                 Source::Crate { nginx_src, sha256 } => {
@@ -144,11 +164,9 @@ pub(crate) fn attempt(parts: &[Part]) -> Vec<(Part, std::result::Result<(), Prob
         };
         jobs::say(&format!("[setup] {title}: getting {missing}"));
         let start = Instant::now();
-        // Without the packages there is nothing to configure, to compile or to install with.
-        let packages = results.iter().find(|(earlier, _)| *earlier == Part::Packages);
-        let packages = packages.map_or(Ok(()), |(_, result)| result.clone());
-        let result =
-            if matches!(part, Part::Proxy(_) | Part::Zig) { packages.and_then(|()| part.get()) } else { part.get() };
+        let needed = part.rests_on();
+        let mut lacking = results.iter().filter(|(earlier, _)| needed.contains(earlier));
+        let result = lacking.try_for_each(|(_, result)| result.clone()).and_then(|()| part.get());
         let seconds = start.elapsed().as_secs();
         jobs::say(&match &result {
             Ok(()) => format!("[setup] {title}: done in {seconds} s"),
@@ -169,20 +187,25 @@ pub(crate) fn require(parts: &[Part]) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { Err(format!("setup: could not get {}", failed.join("; "))) }
 }
 
-fn wasm_is_there() -> bool {
-    let place = Cmd::new("rustc").args(["--print", "target-libdir", "--target", WASM_TARGET]).output();
+/// Whether Rust's standard library for a target is there.
+pub(crate) fn has_target(target: &str) -> bool {
+    let place = Cmd::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     // The directory can be there and empty.
     place.is_ok_and(|place| fs::read_dir(place.trim()).is_ok_and(|mut entries| entries.next().is_some()))
 }
 
-fn add_wasm() -> Result<()> {
+/// Gets it.
+pub(crate) fn add_target(target: &str) -> Result<()> {
+    if has_target(target) {
+        return Ok(());
+    }
     if !sh::on_path("rustup") {
         return Err(format!(
             "there is no rustup to add it with. Install Rust with rustup (https://rustup.rs), or the package of your \
-             system that holds the standard library for {WASM_TARGET}"
+             system that holds the standard library for {target}"
         ));
     }
-    Cmd::new("rustup").args(["target", "add", WASM_TARGET]).logged("setup-wasm")
+    Cmd::new("rustup").args(["target", "add", target]).logged(&format!("setup-{target}"))
 }
 
 /// The packages to install, by the names Debian gives them. Looked for by what they bring, so that a Python or a clang
@@ -236,7 +259,11 @@ fn is_libclang(name: &str) -> bool {
     rest.starts_with(".so") || (rest.starts_with('-') && rest.contains(".so") && !rest.starts_with("-cpp"))
 }
 
-fn install_packages(packages: &[&str]) -> Result<()> {
+/// Installs packages of the system's.
+pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
     let by_hand = format!("these packages are needed (Debian's names): {}", packages.join(" "));
     if !sh::on_path("apt-get") {
         return Err(format!("there is no apt-get here; {by_hand}"));

@@ -1,33 +1,43 @@
-//! The nginx of another suite of Debian's than the system's: its program, its headers and its libraries, unpacked into
-//! `target/tools` and run by the loader of that suite. Nothing of it is installed, and its version is whatever the suite
-//! has now.
+//! The nginx of another suite of Debian's than the system's, or for aarch64: its program, its headers and its libraries,
+//! unpacked into `target/tools` and run by the loader of that suite, or emulated. Nothing of it is installed, and its
+//! version is whatever the suite has now.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use secure_callbacks_proxies::Proxy;
+use secure_callbacks_proxies::{self as proxies, Machine, Proxy};
 
+use crate::cross;
 use crate::nginx::{self, SYSTEM_SOURCE};
 use crate::sh::{self, Cmd, Result};
 
 /// What Debian signs its suites with: whichever of the machine's sources is a mirror of Debian's passes, and no other.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// A suite of Debian's.
+/// What nginx's `configure` looks for, for aarch64.
+const LIBRARIES: [&str; 4] = ["libcrypt-dev", "libpcre2-dev", "libssl-dev", "zlib1g-dev"];
+
+/// Packages of a suite of Debian's.
 pub(crate) struct Suite<'a> {
-    /// Such as `unstable`.
+    /// The suite, such as `unstable`.
     name: &'a str,
-    /// Where its nginx is unpacked; headers and what is configured from them are in directories beside it.
+    machine: Machine,
+    /// Where they are unpacked. What is configured from nginx's headers is in directories beside it.
     home: PathBuf,
-    /// The program: a script that starts it by its own loader.
-    program: PathBuf,
+    /// The packages; the libraries that nginx needs come with them.
+    packages: &'static [&'static str],
 }
 
 impl<'a> Suite<'a> {
-    /// The one that this entry is of.
+    /// The nginx that this entry is about, and its headers.
     pub(crate) fn of(proxy: &Proxy, name: &'a str) -> Self {
-        Self { name, home: proxy.home(&sh::target()), program: proxy.program(&sh::target()) }
+        Self { name, machine: proxy.machine, home: proxy.home(&sh::target()), packages: &["nginx", "nginx-dev"] }
+    }
+
+    /// What nginx is configured and compiled with for aarch64, from the suite that the system's own is of.
+    pub(crate) fn libraries() -> Result<Self> {
+        Ok(Self { name: proxies::debian()?, machine: Machine::Aarch64, home: cross::home(), packages: &LIBRARIES })
     }
 
     /// The headers and `configure` of its `nginx-dev`.
@@ -40,7 +50,7 @@ impl<'a> Suite<'a> {
         self.complete().is_file()
     }
 
-    /// Downloads nginx, its headers and the libraries it needs. An error: the suite is out of reach from here.
+    /// Downloads the packages, and the libraries that nginx needs. An error: the suite is out of reach from here.
     pub(crate) fn download(&self) -> Result<()> {
         if !sh::on_path("apt-get") {
             return Err("there is no apt-get here".into());
@@ -52,7 +62,7 @@ impl<'a> Suite<'a> {
         for directory in ["lists/partial", "cache/archives/partial"] {
             make(&self.apt().join(directory))?;
         }
-        make(&self.packages())?;
+        make(&self.downloaded())?;
         let mut problem = None;
         for mirror in self.mirrors()? {
             match self.download_from(&mirror) {
@@ -70,16 +80,35 @@ impl<'a> Suite<'a> {
         Err(format!("the suite {} can't be had from the system's package sources: {why}", self.name))
     }
 
-    /// Unpacks what was downloaded, and writes the script.
+    /// Unpacks what was downloaded.
     pub(crate) fn unpack(&self) -> Result<()> {
         let root = self.inside("");
         nginx::remove(&root)?;
         make(&root)?;
-        let entries = fs::read_dir(self.packages()).map_err(|error| format!("cannot read the packages: {error}"))?;
-        let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        for package in self.files()? {
+            Cmd::new("dpkg").arg("-x").args([&package, &root]).output()?;
+        }
+        // Where programs look for their loader. Suites that have it in `usr` alone make this link when they are installed.
+        let lib = self.inside("lib");
+        if lib.exists() {
+            return Ok(());
+        }
+        symlink("usr/lib", &lib).map_err(|error| format!("cannot link {}: {error}", lib.display()))
+    }
+
+    /// The packages that were downloaded.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(self.downloaded()).map_err(|error| format!("cannot read the packages: {error}"))?;
+        let files = entries.flatten().map(|entry| entry.path());
+        let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|name| name == "deb")).collect();
         files.sort();
-        for package in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "deb")) {
-            Cmd::new("dpkg").arg("-x").args([package, &root]).output()?;
+        Ok(files)
+    }
+
+    /// Writes the script that starts its nginx.
+    pub(crate) fn write_program(&self, file: &Path) -> Result<()> {
+        if self.machine != Machine::This {
+            return cross::write_emulated(file, &self.inside(""), &self.inside("/usr/sbin/nginx"));
         }
         let loader = self.loader().ok_or("libc6 brought no loader")?;
         let relative = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).display().to_string();
@@ -87,11 +116,9 @@ impl<'a> Suite<'a> {
             "#!/bin/sh\n# Nginx by the loader and with the libraries of its own suite.\nhere=$(dirname \"$0\")\n\
          exec \"$here/{}\" --library-path \"$here/{}\" \"$here/root/usr/sbin/nginx\" \"$@\"\n",
             relative(&loader),
-            relative(loader.parent().unwrap_or(&root)),
+            relative(loader.parent().unwrap_or(&loader)),
         );
-        write(&self.program, &script)?;
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(&self.program, mode).map_err(|error| format!("cannot make the script executable: {error}"))
+        cross::write_script(file, &script)
     }
 
     /// The bases of the system's package sources, in whatever form those are written.
@@ -108,7 +135,8 @@ impl<'a> Suite<'a> {
         );
         write(&self.apt().join("suite.sources"), &source)?;
         write(&self.apt().join("apt.conf"), &self.configuration())?;
-        self.asked("apt-get").args(["update"]).logged(&format!("setup-nginx-{suite}-update"))?;
+        let log = |step: &str| format!("setup-{}-{step}", self.home.file_name().unwrap_or_default().display());
+        self.asked("apt-get").args(["update"]).logged(&log("update"))?;
         let needs = self.asked("apt-cache").args(["depends", "nginx"]).output()?;
         let libraries = needs.lines().filter_map(|line| line.trim_start_matches([' ', '|']).strip_prefix("Depends: "));
         let libraries = libraries.filter(|name| name.starts_with("lib") || name.starts_with("zlib"));
@@ -121,10 +149,11 @@ impl<'a> Suite<'a> {
         // Names stand at the beginning of their lines; `<name>` is a virtual one.
         let all = all.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
         self.asked("apt-get")
-            .args(["download", "nginx", "nginx-dev"])
+            .arg("download")
+            .args(self.packages)
             .args(all)
-            .dir(self.packages())
-            .logged(&format!("setup-nginx-{suite}-download"))
+            .dir(self.downloaded())
+            .logged(&log("download"))
     }
 
     /// What makes apt know the one suite, and nothing of what is installed.
@@ -141,7 +170,9 @@ impl<'a> Suite<'a> {
             // Otherwise lists that can't be had are a warning.
             ("APT::Update::Error-Mode", "any".into()),
         ];
-        settings.iter().map(|(name, value)| format!("{name} \"{value}\";\n")).collect()
+        let another = [("APT::Architecture", cross::DEBIAN.into()), ("APT::Architectures", cross::DEBIAN.into())];
+        let another = another.iter().filter(|_| self.machine != Machine::This);
+        settings.iter().chain(another).map(|(name, value)| format!("{name} \"{value}\";\n")).collect()
     }
 
     /// A command of apt's so configured.
@@ -153,12 +184,12 @@ impl<'a> Suite<'a> {
         self.home.join("apt")
     }
 
-    fn packages(&self) -> PathBuf {
+    fn downloaded(&self) -> PathBuf {
         self.home.join("packages")
     }
 
     fn complete(&self) -> PathBuf {
-        self.packages().join("complete")
+        self.downloaded().join("complete")
     }
 
     /// A path of that suite's system.

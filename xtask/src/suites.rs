@@ -5,7 +5,7 @@
 
 mod report;
 
-use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy};
 
 use crate::build::{self, Build};
 use crate::docker;
@@ -46,13 +46,15 @@ pub(crate) enum Step {
     Envoys,
     /// In each further nginx the suites that it takes.
     Nginxes,
+    /// In each proxy that is tried as it is for aarch64 the suites that it takes, emulated.
+    Aarch64,
     /// Real proxies with the artifacts in them.
     Proxies,
 }
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Fmt,
         Self::Purity,
         Self::Floors,
@@ -66,6 +68,7 @@ impl Step {
         Self::Demo,
         Self::Envoys,
         Self::Nginxes,
+        Self::Aarch64,
         Self::Proxies,
     ];
 
@@ -85,6 +88,7 @@ impl Step {
             Self::Demo => "demo",
             Self::Envoys => "envoys",
             Self::Nginxes => "nginxes",
+            Self::Aarch64 => "aarch64",
             Self::Proxies => "proxies",
         }
     }
@@ -92,19 +96,15 @@ impl Step {
     /// What it needs; `further` are the proxies that do not take every suite.
     fn needs(self, further: &[&'static Proxy]) -> Vec<Part> {
         let of_builds = |builds: Vec<Build>| builds.into_iter().flat_map(Build::needs).collect();
-        let of_proxies = |product| {
-            let mine = further.iter().filter(|proxy| proxy.product == product);
-            mine.flat_map(|proxy| needs_of(proxy)).collect()
-        };
+        let of_further = || further_of(self, further).into_iter().flat_map(needs_of).collect();
         match self {
             Self::Fmt | Self::Purity | Self::Floors | Self::Unit => Vec::new(),
             Self::Clippy | Self::Doc => of_builds(Build::shown()),
-            Self::Build => of_builds(Build::all()),
+            Self::Build => of_builds(Build::all(Machine::This)),
             Self::Docker if docker::missing().is_some() => Vec::new(),
             Self::Docker => docker::needs(),
             Self::Demo => demo_needs(),
-            Self::Envoys => of_proxies(Product::Envoy),
-            Self::Nginxes => of_proxies(Product::Nginx),
+            Self::Envoys | Self::Nginxes | Self::Aarch64 => of_further(),
             Self::Packages | Self::Operations | Self::Proxies => {
                 let is_for_packages = |proxy: &Proxy| proxy.package.is_some() || proxy.takes(Artifact::EnvoyModule);
                 let here =
@@ -113,6 +113,16 @@ impl Step {
             }
         }
     }
+}
+
+/// The proxies that one of the steps for further ones is about.
+fn further_of(step: Step, further: &[&'static Proxy]) -> Vec<&'static Proxy> {
+    let is_of = |proxy: &&&'static Proxy| match (proxy.machine, proxy.product) {
+        (Machine::This, Product::Envoy) => step == Step::Envoys,
+        (Machine::This, Product::Nginx) => step == Step::Nginxes,
+        (Machine::Aarch64, _) => step == Step::Aarch64,
+    };
+    further.iter().filter(is_of).copied().collect()
 }
 
 /// What it takes to run a proxy with ours in it.
@@ -131,7 +141,7 @@ fn demo_needs() -> Vec<Part> {
 /// Runs the steps, those for further proxies in the `chosen` ones; the answer is whether all went well. The last line says
 /// so already.
 pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
-    let further = proxies::all().iter().filter(|proxy| proxy.suites.is_some());
+    let further = proxies::on_every_machine().filter(|proxy| proxy.suites.is_some());
     let further: Vec<_> = further.filter(|proxy| chosen.is_empty() || chosen.contains(proxy)).collect();
     let mut report = Report::default();
     let mut parts = Vec::new();
@@ -157,19 +167,26 @@ pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
             }
             Step::Clippy => clippy(&mut report),
             Step::Doc => documentation(&mut report),
-            Step::Build => Build::all().into_iter().for_each(|build| report.build(build)),
+            Step::Build => Build::all(Machine::This).into_iter().for_each(|build| report.build(build)),
             Step::Docker => containers(&mut report),
             Step::Packages => {
-                report.with(&package::needs(), "packages", package::pack_built);
-                report.with(&package::needs(), "packages, made twice alike", package::check);
+                let machine = Machine::This;
+                report.with(&package::needs(machine), "packages", || package::pack_built(machine));
+                report.with(&package::needs(machine), "packages, made twice alike", || package::check(machine));
                 report.tests("packages, installed", &["test", "-p", "secure-callbacks-packages", "--tests"]);
             }
             Step::Operations => {
                 report.tests("operations", &["test", "-p", "secure-callbacks-operations", "--tests"]);
             }
             Step::Demo => report.with(&demo_needs(), "demo", || crate::demo(&[])),
-            Step::Envoys => further_versions(&mut report, Product::Envoy, &further),
-            Step::Nginxes => further_versions(&mut report, Product::Nginx, &further),
+            // In one row why it can't be done here at all.
+            Step::Aarch64 if report.lacks(&[Part::Aarch64], "aarch64") => {}
+            Step::Envoys | Step::Nginxes | Step::Aarch64 => {
+                further_versions(&mut report, &further_of(step, &further));
+                if step == Step::Aarch64 && chosen.is_empty() {
+                    packages_for_aarch64(&mut report);
+                }
+            }
             Step::Proxies => {
                 report.tests("real proxies", &["test", "-p", "secure-callbacks-harness", "--tests"]);
             }
@@ -230,10 +247,20 @@ fn containers(report: &mut Report) {
     });
 }
 
+fn packages_for_aarch64(report: &mut Report) {
+    const NAME: &str = "packages for aarch64";
+    let machine = Machine::Aarch64;
+    let needs = package::needs(machine);
+    report.with(&needs, NAME, || package::pack_built(machine));
+    report.with(&needs, &format!("{NAME}, made twice alike"), || package::check(machine));
+    let tests = Cmd::cargo(["test", "-p", "secure-callbacks-packages", "--test", "contents", "--no-fail-fast"]);
+    report.tests_with(&needs, &format!("{NAME}, contents"), tests.env(proxies::PACKAGES_VARIABLE, machine.folder()));
+}
+
 /// The suites that further proxies take, each in a run of its own, with what they test built first.
-fn further_versions(report: &mut Report, product: Product, further: &[&'static Proxy]) {
+fn further_versions(report: &mut Report, further: &[&'static Proxy]) {
     let mut built = Vec::new();
-    for proxy in further.iter().filter(|proxy| proxy.product == product) {
+    for proxy in further.iter().copied() {
         for build in Build::of(proxy).filter(|build| !built.contains(build)).collect::<Vec<_>>() {
             report.build(build);
             built.push(build);

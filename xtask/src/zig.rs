@@ -6,8 +6,10 @@ use std::env;
 use std::env::consts::ARCH;
 use std::path::PathBuf;
 
+use secure_callbacks_proxies::Machine;
 use serde_json::{Value, json};
 
+use crate::cross;
 use crate::python;
 use crate::sh::{self, Cmd, Result};
 
@@ -35,16 +37,10 @@ fn home() -> PathBuf {
 }
 
 /// What it compiles for.
-pub(crate) fn target() -> String {
-    format!("{ARCH}-unknown-linux-gnu")
-}
-
-/// The same, as images and Debian call it.
-pub(crate) fn architecture() -> &'static str {
-    match ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
+pub(crate) fn target(machine: Machine) -> String {
+    match machine {
+        Machine::This => format!("{ARCH}-unknown-linux-gnu"),
+        Machine::Aarch64 => cross::TARGET.into(),
     }
 }
 
@@ -70,12 +66,12 @@ fn purl(package: &str) -> String {
 }
 
 /// `cargo build`, linked by it.
-pub(crate) fn cargo_build() -> Cmd {
+pub(crate) fn cargo_build(machine: Machine) -> Cmd {
     let own = home();
     let path = env::var_os("PATH").unwrap_or_default();
     let paths = [own.join("bin")].into_iter().chain(env::split_paths(&path));
     Cmd::cargo(["zigbuild", "--target"])
-        .arg(format!("{}.{GLIBC}", target()))
+        .arg(format!("{}.{GLIBC}", target(machine)))
         .env("PATH", env::join_paths(paths).unwrap_or(path))
         // What it compiles of its own is kept with it.
         .env("XDG_CACHE_HOME", own.join("cache"))

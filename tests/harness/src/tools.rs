@@ -1,6 +1,6 @@
 //! Where the proxies and the built filters are. All of it is put there by `cargo xtask build`.
 use anyhow::{Context, Result, bail};
-use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy, Source};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy, Source};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -20,6 +20,8 @@ pub enum ProxyKind {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Version {
     proxy: &'static Proxy,
+    /// As the program says it.
+    number: String,
     name: String,
     /// An Envoy's with the module in it.
     module_name: String,
@@ -29,22 +31,23 @@ pub struct Version {
 static VERSIONS: LazyLock<Vec<Version>> = LazyLock::new(|| {
     proxies::check().unwrap_or_else(|problem| panic!("{problem}"));
     let version = |proxy| {
-        let name = name(proxy);
-        Version { proxy, module_name: name.replace("envoy-", "envoy-module-"), name }
+        let number = number(proxy);
+        let name = proxy.name_as(&number);
+        Version { proxy, number, module_name: name.replace("envoy-", "envoy-module-"), name }
     };
-    proxies::all().iter().map(version).collect()
+    proxies::on_every_machine().map(version).collect()
 });
 
 /// The version of a suite's nginx is what that says: it moves.
-fn name(proxy: &Proxy) -> String {
+fn number(proxy: &Proxy) -> String {
     if !matches!(proxy.source, Source::Debian { .. }) {
-        return proxy.name();
+        return proxy.version.clone();
     }
     let said =
         Command::new(proxy.program(&target())).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
     let said = String::from_utf8_lossy(&said).into_owned();
     let version = said.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
-    version.map_or_else(|| proxy.name(), |version| format!("nginx-{version}"))
+    version.unwrap_or(&proxy.version).to_owned()
 }
 
 impl ProxyKind {
@@ -62,9 +65,10 @@ impl ProxyKind {
         all.flat_map(kinds).collect()
     }
 
-    /// Every nginx that the module is packed for.
-    pub fn packed() -> impl Iterator<Item = Self> {
-        VERSIONS.iter().filter(|version| version.proxy.package.is_some()).map(Self::Nginx)
+    /// Every nginx on a machine that the module is packed for.
+    pub fn packed(machine: Machine) -> impl Iterator<Item = Self> {
+        let is_packed = move |proxy: &Proxy| proxy.machine == machine && proxy.package.is_some();
+        VERSIONS.iter().filter(move |version| is_packed(version.proxy)).map(Self::Nginx)
     }
 
     /// The nginx of the system's packages.
@@ -139,6 +143,12 @@ pub fn target() -> PathBuf {
     root().join("target")
 }
 
+/// Where the modules for a proxy's machine are.
+#[must_use]
+pub fn dist(kind: ProxyKind) -> PathBuf {
+    target().join("dist").join(kind.proxy().machine.folder())
+}
+
 /// One proxy's program and the filter that goes into it.
 #[derive(Clone, Debug)]
 pub struct Tools {
@@ -154,7 +164,7 @@ pub fn program(kind: ProxyKind) -> Result<PathBuf> {
     // `/1.40.0/` among other things, or `nginx/1.22.1`.
     let (flag, version) = match kind {
         ProxyKind::Envoy | ProxyKind::EnvoyModule => ("--version", format!("/{}/", kind.proxy().version)),
-        ProxyKind::Nginx(version) => ("-v", version.name.replace("nginx-", "nginx/")),
+        ProxyKind::Nginx(version) => ("-v", format!("nginx/{}", version.number)),
     };
     let output = Command::new(&path).arg(flag).output();
     let output =
@@ -172,8 +182,10 @@ pub fn find(kind: ProxyKind) -> Result<Tools> {
     let program = program(kind)?;
     let filter = match kind {
         ProxyKind::Envoy => target().join("dist/secure_callbacks.wasm"),
-        ProxyKind::EnvoyModule => target().join("dist/libsecure_callbacks.so"),
-        nginx => target().join("dist").join(nginx.name()).join("ngx_http_secure_callbacks_module.so"),
+        ProxyKind::EnvoyModule => dist(kind).join("libsecure_callbacks.so"),
+        ProxyKind::Nginx(Version { number, .. }) => {
+            dist(kind).join(format!("nginx-{number}/ngx_http_secure_callbacks_module.so"))
+        }
     };
     if !filter.is_file() {
         bail!("no filter for {} at {}: run `cargo xtask build`", kind.name(), filter.display());

@@ -9,11 +9,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use secure_callbacks_harness::tools;
+use secure_callbacks_proxies::{Machine, PACKAGES_VARIABLE};
+
+/// The machine whose packages are looked into.
+#[must_use]
+pub fn packed_for() -> Machine {
+    let named = std::env::var(PACKAGES_VARIABLE).unwrap_or_default();
+    let machine = Machine::ALL.into_iter().find(|machine| machine.folder() == named);
+    machine.unwrap_or_else(|| panic!("{PACKAGES_VARIABLE}: there is no {named}"))
+}
 
 /// Where `cargo xtask package` puts what it makes.
 #[must_use]
 pub fn packages() -> PathBuf {
-    tools::target().join("packages")
+    tools::target().join(format!("packages{}", packed_for().suffix()))
 }
 
 /// The one package whose file name begins and ends so.

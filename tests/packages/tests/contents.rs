@@ -1,15 +1,15 @@
-//! What is in the packages: sums that fit, images as clusters read them, lists of what is inside, and what the module for
-//! Envoy needs of the system.
+//! What is in the packages, for this machine or for the one that `SECURE_CALLBACKS_PACKAGES` names: sums that fit, images as
+//! clusters read them, lists of what is inside, what the module for Envoy needs of the system, and modules that load.
 #![allow(missing_docs, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use secure_callbacks_harness::proxy::Directory;
-use secure_callbacks_harness::tools;
-use secure_callbacks_packages::{package, packages, run};
-use secure_callbacks_proxies::{self as proxies, Artifact, Package};
+use secure_callbacks_harness::proxy::{Directory, check_nginx, nginx};
+use secure_callbacks_harness::tools::{self, ProxyKind};
+use secure_callbacks_packages::{package, packages, packed_for, run};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Package, Proxy};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,9 +21,55 @@ fn digest(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
 }
 
-/// What is packed as it is, for Envoy: how the names begin, how the file's ends, and the architecture that it is for.
-const PLAIN: [(&str, &str, Option<&str>); 2] =
-    [("secure_callbacks-", ".wasm", None), ("libsecure_callbacks-", ".so", Some("amd64"))];
+/// What is packed as it is, for Envoy.
+struct Plain {
+    /// How the names begin.
+    prefix: &'static str,
+    /// How the file's ends.
+    suffix: &'static str,
+    /// What it runs on, where that matters.
+    architecture: Option<&'static str>,
+    /// Where in the image it is.
+    path: &'static str,
+    /// What is linked into this one alone.
+    part: &'static str,
+}
+
+/// The filter runs on every machine, and is packed with this one's modules.
+fn plain() -> Vec<Plain> {
+    let filter = Plain {
+        prefix: "secure_callbacks-",
+        suffix: ".wasm",
+        architecture: None,
+        path: "plugin.wasm",
+        part: "proxy-wasm",
+    };
+    let module = Plain {
+        prefix: "libsecure_callbacks-",
+        suffix: ".so",
+        architecture: Some(architecture().0),
+        path: "libsecure_callbacks.so",
+        part: "ziglang",
+    };
+    if packed_for() == Machine::This { vec![filter, module] } else { vec![module] }
+}
+
+/// As Debian and images call it, and its number in a program's file.
+fn architecture() -> (&'static str, u16) {
+    match (packed_for(), std::env::consts::ARCH) {
+        (Machine::This, "x86_64") => ("amd64", 62),
+        (Machine::This, "aarch64") | (Machine::Aarch64, _) => ("arm64", 183),
+        (Machine::This, other) => panic!("nobody has tried {other}"),
+    }
+}
+
+/// How the names of a package for nginx begin.
+fn module_prefix(proxy: &Proxy) -> Option<String> {
+    Some(match proxy.package? {
+        Package::Debian => "libnginx-mod".to_owned(),
+        Package::NginxOrg => format!("nginx-module-secure-callbacks_{}+", proxy.version),
+    })
+}
 
 /// The file that is packed under such a name.
 fn content(prefix: &str, suffix: &str) -> Vec<u8> {
@@ -46,7 +92,7 @@ fn the_sums_are_those_of_every_file() {
 
 #[test]
 fn what_envoy_takes_is_named_after_its_version_and_its_architecture() {
-    for (prefix, suffix, architecture) in PLAIN {
+    for Plain { prefix, suffix, architecture, .. } in plain() {
         let architecture = architecture.map(|name| format!("-{name}")).unwrap_or_default();
         let name = format!("{prefix}{}{architecture}{suffix}", env!("CARGO_PKG_VERSION"));
         assert_eq!(package(prefix, suffix).expect(prefix).file_name().expect("a name"), name.as_str());
@@ -55,7 +101,7 @@ fn what_envoy_takes_is_named_after_its_version_and_its_architecture() {
 
 #[test]
 fn the_images_hold_one_file_where_clusters_look_for_it() {
-    for ((prefix, suffix, architecture), path) in PLAIN.into_iter().zip(["plugin.wasm", "libsecure_callbacks.so"]) {
+    for Plain { prefix, suffix, architecture, path, .. } in plain() {
         let archive = package(prefix, ".oci.tar").expect("the image");
         let blob = |descriptor: &Value| {
             let name = descriptor["digest"].as_str().and_then(|text| text.strip_prefix("sha256:")).expect("a digest");
@@ -91,18 +137,19 @@ fn the_images_hold_one_file_where_clusters_look_for_it() {
 
 #[test]
 fn the_lists_name_what_is_linked_and_nothing_else() {
-    let modules = proxies::all().iter().filter_map(|proxy| match proxy.package? {
-        Package::Debian => Some("libnginx-mod".to_owned()),
-        Package::NginxOrg => Some(format!("nginx-module-secure-callbacks_{}+", proxy.version)),
-    });
-    let modules = modules.map(|prefix| (prefix, "nginx-sys"));
-    let plain = PLAIN.into_iter().zip(["proxy-wasm", "ziglang"]).map(|((prefix, ..), host)| (prefix.to_owned(), host));
-    for (prefix, host) in plain.chain(modules) {
+    let modules = proxies::on(packed_for()).iter().filter_map(module_prefix).map(|prefix| (prefix, "nginx-sys"));
+    let plain_parts = plain().into_iter().map(|plain| (plain.prefix.to_owned(), plain.part));
+    // What asks the system for the processor's instructions, where the processor does not tell.
+    let libc = (architecture().0 == "arm64").then_some("libc");
+    for (prefix, host) in plain_parts.chain(modules) {
         let list = json(&std::fs::read(package(&prefix, ".cdx.json").expect(&prefix)).expect(&prefix));
         assert_eq!(list["bomFormat"], "CycloneDX");
         let components = list["components"].as_array().expect("components");
         let named = |name: &str| components.iter().find(|component| component["name"] == name);
-        for name in ["jsonwebtoken", "digest", "sha2", "serde_json", "secure-callbacks", "rust-std", host] {
+        for name in ["jsonwebtoken", "digest", "sha2", "serde_json", "secure-callbacks", "rust-std", host]
+            .into_iter()
+            .chain(libc)
+        {
             assert!(named(name).is_some(), "{prefix}: no {name}");
         }
         for name in ["proptest", "tokio", "bindgen", "serde_derive"] {
@@ -113,7 +160,7 @@ fn the_lists_name_what_is_linked_and_nothing_else() {
         let edges = list["dependencies"].as_array().expect("dependencies");
         assert!(edges.iter().any(|edge| edge["dependsOn"].as_array().is_some_and(|list| !list.is_empty())));
     }
-    for (prefix, suffix, _) in PLAIN {
+    for Plain { prefix, suffix, .. } in plain() {
         let list = json(&content(prefix, ".cdx.json"));
         assert_eq!(list["metadata"]["component"]["hashes"][0]["content"], digest(&content(prefix, suffix)));
         assert_eq!(list["metadata"]["component"]["licenses"], json!([{ "expression": "Apache-2.0" }]));
@@ -138,11 +185,42 @@ fn needs(file: &Path) -> (BTreeSet<String>, Vec<u32>) {
 #[test]
 fn the_module_for_envoy_needs_nothing_that_envoy_does_not() {
     let (libraries, glibc) = needs(&package("libsecure_callbacks-", ".so").expect("the module"));
-    let envoys: Vec<_> = proxies::all().iter().filter(|proxy| proxy.takes(Artifact::EnvoyModule)).collect();
-    assert!(envoys.len() > 1, "{envoys:?}");
+    let envoys = proxies::on(packed_for()).iter();
+    let envoys: Vec<_> = envoys.filter(|proxy| proxy.takes(Artifact::EnvoyModule)).collect();
+    assert!(!envoys.is_empty());
     for envoy in envoys {
         let (envoys_libraries, envoys_glibc) = needs(&envoy.binary(&tools::target()).expect("an Envoy"));
         assert!(libraries.is_subset(&envoys_libraries), "{envoy}: {libraries:?}, and its own {envoys_libraries:?}");
         assert!(glibc <= envoys_glibc, "{envoy}: glibc {glibc:?}, and its own {envoys_glibc:?}");
     }
+}
+
+/// The number of the architecture that a program or a library is for.
+fn architecture_of(file: &[u8]) -> u16 {
+    assert_eq!(&file[..4], b"\x7fELF");
+    u16::from_le_bytes([file[18], file[19]])
+}
+
+#[test]
+fn modules_are_for_the_architecture_that_their_packages_name_and_load_there() {
+    let (name, number) = architecture();
+    assert_eq!(architecture_of(&content("libsecure_callbacks-", ".so")), number);
+    let mut loaded = 0;
+    for kind in ProxyKind::packed(packed_for()) {
+        let prefix = module_prefix(kind.proxy()).expect("a package");
+        let deb = package(&prefix, &format!("_{name}.deb")).expect("the package");
+        let field = run(Command::new("dpkg-deb").arg("--field").arg(&deb).arg("Architecture")).expect("dpkg-deb");
+        assert_eq!(String::from_utf8_lossy(&field.stdout).trim(), name);
+        let directory = Directory::new(kind.name()).expect("a directory");
+        let unpacked = directory.path().join("package");
+        run(Command::new("dpkg-deb").arg("--extract").args([&deb, &unpacked])).expect("dpkg-deb");
+        let module = unpacked.join("usr/lib/nginx/modules/ngx_http_secure_callbacks_module.so");
+        assert_eq!(architecture_of(&std::fs::read(&module).expect("the module")), number);
+        let config = nginx::config(Some(&module), &[], "    server { listen unix:socket; }");
+        let said = check_nginx(kind, &directory, &config, &Vec::new()).expect("nginx");
+        assert!(said.success, "{}: {}", kind.name(), said.output);
+        std::fs::remove_dir_all(directory.path()).expect("the directory");
+        loaded += 1;
+    }
+    assert!(loaded > 0);
 }

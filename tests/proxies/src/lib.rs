@@ -10,6 +10,9 @@ use serde::Deserialize;
 /// Names the one proxy to run (see [`Proxy::name`]) instead of all those that take every suite.
 pub const VARIABLE: &str = "SECURE_CALLBACKS_PROXY";
 
+/// Names the machine whose packages are looked into (see [`Machine::folder`]) instead of this one's.
+pub const PACKAGES_VARIABLE: &str = "SECURE_CALLBACKS_PACKAGES";
+
 /// The file, as it was when this was compiled: a change of it compiles anew whatever reads it.
 const TEXT: &str = include_str!("../../../proxies.toml");
 
@@ -32,6 +35,21 @@ pub struct Proxy {
     pub package: Option<Package>,
     /// The version of ours that it came with.
     pub since: String,
+    /// Those suites that it takes as it is for aarch64. `None`: nothing is built for that.
+    aarch64: Option<Vec<String>>,
+    /// What it runs on.
+    #[serde(skip)]
+    pub machine: Machine,
+}
+
+/// What a proxy runs on, and what is built for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Machine {
+    /// This machine, whatever it is.
+    #[default]
+    This,
+    /// One with 64-bit Arm processors, which this machine emulates.
+    Aarch64,
 }
 
 /// A proxy.
@@ -45,7 +63,7 @@ pub enum Product {
 }
 
 /// A way of getting a proxy.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", untagged, expecting = "no source of this form: the head of the file lists them")]
 pub enum Source {
     /// The machine's own package.
@@ -122,6 +140,8 @@ struct File {
 
 static FILE: LazyLock<Result<Vec<Proxy>, String>> = LazyLock::new(|| read(TEXT));
 
+static AARCH64: LazyLock<Vec<Proxy>> = LazyLock::new(|| all().iter().filter_map(Proxy::for_aarch64).collect());
+
 /// What is wrong with the file, if anything: until that is asked, a bad file is one with no proxies.
 pub fn check() -> Result<(), String> {
     FILE.as_ref().map(|_| ()).map_err(Clone::clone)
@@ -131,6 +151,20 @@ pub fn check() -> Result<(), String> {
 #[must_use]
 pub fn all() -> &'static [Proxy] {
     FILE.as_deref().unwrap_or_default()
+}
+
+/// Those that are tried as they are for a machine.
+#[must_use]
+pub fn on(machine: Machine) -> &'static [Proxy] {
+    match machine {
+        Machine::This => all(),
+        Machine::Aarch64 => &AARCH64,
+    }
+}
+
+/// Every proxy, and those for aarch64 too.
+pub fn on_every_machine() -> impl Iterator<Item = &'static Proxy> {
+    Machine::ALL.into_iter().flat_map(on)
 }
 
 /// The Envoy that takes every suite. There is one: [`check`] says so where not.
@@ -153,8 +187,8 @@ pub fn debian() -> Result<&'static str, String> {
 
 /// The proxy of this name.
 pub fn named(name: &str) -> Result<&'static Proxy, String> {
-    all().iter().find(|proxy| proxy.name() == name).ok_or_else(|| {
-        let names: Vec<_> = all().iter().map(Proxy::name).collect();
+    on_every_machine().find(|proxy| proxy.name() == name).ok_or_else(|| {
+        let names: Vec<_> = on_every_machine().map(Proxy::name).collect();
         format!("proxies.toml has no `{name}`, but {}", names.join(", "))
     })
 }
@@ -166,10 +200,29 @@ impl Proxy {
         self.artifacts.contains(&artifact)
     }
 
-    /// Product and version, such as `nginx-1.22.1`.
+    /// Product and version, such as `nginx-1.22.1`, and the machine if it is not this one.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("{}-{}", self.product.word(), self.version)
+        self.name_as(&self.version)
+    }
+
+    /// The same of another version, where that is a matter of the day.
+    #[must_use]
+    pub fn name_as(&self, version: &str) -> String {
+        format!("{}-{version}{}", self.product.word(), self.machine.suffix())
+    }
+
+    /// The same version as it is for aarch64.
+    fn for_aarch64(&self) -> Option<Self> {
+        let suites = Some(self.aarch64.clone()?);
+        let source = match &self.source {
+            // The package is the same, but it can't be the machine's own.
+            Source::System { system } => Source::Debian { debian: system.clone() },
+            other => other.clone(),
+        };
+        let (version, artifacts) = (self.version.clone(), self.artifacts.clone());
+        let since = self.since.clone();
+        Some(Self { version, source, artifacts, suites, since, aarch64: None, machine: Machine::Aarch64, ..*self })
     }
 
     /// Its `suites`, each with the part that the names of its tests must have. None where it takes every one.
@@ -183,7 +236,7 @@ impl Proxy {
     pub fn home(&self, target: &Path) -> PathBuf {
         let name = match &self.source {
             // Its version is known only once it is unpacked.
-            Source::Debian { debian } => format!("{}-{debian}", self.product.word()),
+            Source::Debian { debian } => self.name_as(debian),
             _ => self.name(),
         };
         target.join("tools").join(name)
@@ -194,6 +247,8 @@ impl Proxy {
     pub fn program(&self, target: &Path) -> PathBuf {
         let home = self.home(target);
         match &self.source {
+            // A script that has it emulated.
+            _ if self.machine != Machine::This => home.join(self.product.word()),
             Source::Pypi { .. } => home.join("bin").join(self.product.word()),
             Source::Crate { .. } => home.join("sbin/nginx"),
             Source::Debian { .. } => home.join("nginx"),
@@ -217,7 +272,34 @@ impl Proxy {
 
 impl fmt::Display for Proxy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.product, self.version)
+        write!(formatter, "{} {}", self.product, self.version)?;
+        match self.machine {
+            Machine::This => Ok(()),
+            Machine::Aarch64 => formatter.write_str(" on aarch64"),
+        }
+    }
+}
+
+impl Machine {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::This, Self::Aarch64];
+
+    /// The folder of what is built for it, below that of what is built for this one.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::This => "",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// What tells its directories from this machine's.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::This => "",
+            Self::Aarch64 => "-aarch64",
+        }
     }
 }
 

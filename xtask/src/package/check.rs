@@ -3,29 +3,33 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use secure_callbacks_proxies::Machine;
+
 use super::source::Source;
-use super::{builds, directory, pack, tree};
+use super::{builds, directory, pack, release_source, tree};
 use crate::build;
 use crate::sh::{self, Result};
 
 /// Packs the artifacts once more, compares, and looks for paths of this machine in them: what a build elsewhere would
 /// make otherwise.
-pub(crate) fn check() -> Result<()> {
-    paths(&build::dist())?;
+pub(crate) fn check(machine: Machine) -> Result<()> {
+    paths(machine, &build::dist())?;
     let again = sh::target().join("packages-again");
-    let compared = pack(&build::dist(), &again, Some(&Source::read()?)).and_then(|_| compare(&directory(), &again));
+    let source = release_source(machine)?;
+    let compared =
+        pack(machine, &build::dist(), &again, source.as_ref()).and_then(|_| compare(&directory(machine), &again));
     fs::remove_dir_all(&again).ok();
     compared
 }
 
 /// Builds the artifacts anew in a directory of their own, packs them, and compares. Takes minutes.
-pub(super) fn rebuild(source: Option<&Source>) -> Result<()> {
+pub(super) fn rebuild(machine: Machine, source: Option<&Source>) -> Result<()> {
     let again = sh::target().join("packages-again");
     let (build, dist, packages) = (again.join("build"), again.join("dist"), again.join("packages"));
     tree::empty(&again)?;
-    builds().into_iter().try_for_each(|artifact| artifact.run_into(&build, &dist))?;
-    pack(&dist, &packages, source)?;
-    compare(&directory(), &packages)?;
+    builds(machine).into_iter().try_for_each(|artifact| artifact.run_into(&build, &dist))?;
+    pack(machine, &dist, &packages, source)?;
+    compare(&directory(machine), &packages)?;
     fs::remove_dir_all(&again).ok();
     println!("built twice, and the same bytes");
     Ok(())
@@ -46,10 +50,10 @@ fn compare(first: &Path, second: &Path) -> Result<()> {
 }
 
 /// No artifact names a directory of whoever built it.
-fn paths(dist: &Path) -> Result<()> {
+fn paths(machine: Machine, dist: &Path) -> Result<()> {
     let home = env::var_os("CARGO_HOME").or_else(|| env::var_os("HOME")).map(PathBuf::from);
     let own: Vec<_> = [Some(sh::root()), home].into_iter().flatten().collect();
-    for artifact in builds() {
+    for artifact in builds(machine) {
         let artifact = artifact.file()?;
         let content = tree::read(&dist.join(&artifact))?;
         for path in &own {

@@ -9,6 +9,7 @@ use secure_callbacks_proxies::{Package, Proxy};
 use super::release::{Release, packaging};
 use super::{sbom, tree};
 use crate::build::Build;
+use crate::cross;
 use crate::nginx::Nginx;
 use crate::sh::{Cmd, Result};
 
@@ -67,16 +68,21 @@ impl Deb {
         copy(&packaging("callbacks.conf"), "callbacks.conf")?;
         copy(module, file)?;
         // Before anything is packed: the list names the sum of these bytes.
-        Cmd::new("strip").args(["--strip-unneeded", "--remove-section=.comment", file]).dir(source).shown()?;
+        let architecture = cross::architecture(build.machine());
+        cross::tool(build.machine(), "strip")
+            .args(["--strip-unneeded", "--remove-section=.comment", file])
+            .dir(source)
+            .shown()?;
         let list = sbom::list(build, release, &tree::read(&source.join(file))?)?;
         tree::write(&source.join("sbom.cdx.json"), &list)?;
-        tree::write(&out.join(format!("{}_{}.cdx.json", self.name, self.version)), &list)?;
-        Cmd::new("debian/rules")
-            .arg("binary")
+        tree::write(&out.join(format!("{}_{}_{architecture}.cdx.json", self.name, self.version)), &list)?;
+        Cmd::new("dpkg-architecture")
+            .args(["--host-arch", architecture, "--command", "debian/rules binary"])
             .dir(source)
             .env("VERSION", &self.version)
             .env("NGINX_VERSION", &self.nginx)
             .env("OUT", out)
+            .env("LIBRARIES", cross::libraries(build.machine(), &source.join("libraries"))?)
             .env("SOURCE_DATE_EPOCH", release.epoch.to_string())
             // As the control file has it, for debhelper's commands too: nobody needs to be root.
             .env("DEB_RULES_REQUIRES_ROOT", "no")

@@ -17,6 +17,8 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use secure_callbacks_proxies::Machine;
+
 use crate::build::{self, Build};
 use crate::setup::Part;
 use crate::sh::{self, Cmd, Result};
@@ -26,22 +28,23 @@ use source::Source;
 pub(crate) use check::check;
 
 /// What making the packages needs.
-pub(crate) fn needs() -> Vec<Part> {
-    builds().into_iter().flat_map(Build::needs).collect()
+pub(crate) fn needs(machine: Machine) -> Vec<Part> {
+    builds(machine).into_iter().flat_map(Build::needs).collect()
 }
 
-/// What is packed.
-fn builds() -> Vec<Build> {
+/// What is packed: for another machine what differs there.
+fn builds(machine: Machine) -> Vec<Build> {
     let is_packed = |build: &Build| match build {
-        Build::Filter | Build::EnvoyModule => true,
+        Build::Filter => machine == Machine::This,
+        Build::EnvoyModule(_) => true,
         Build::NginxModule(proxy) => proxy.package.is_some(),
     };
-    Build::all().into_iter().filter(is_packed).collect()
+    Build::all(machine).into_iter().filter(is_packed).collect()
 }
 
 /// Builds the artifacts and packs them; `twice`: and does it all again, from nothing, to compare.
-pub(crate) fn run(twice: bool) -> Result<()> {
-    make(twice, || Ok(None))
+pub(crate) fn run(machine: Machine, twice: bool) -> Result<()> {
+    make(machine, twice, || Ok(None))
 }
 
 /// The same for a release, with the source and the provenance. What is not fit to be released is refused, and in a
@@ -50,20 +53,21 @@ pub(crate) fn release(is_rehearsal: bool, twice: bool) -> Result<()> {
     let source = || Source::read().and_then(|source| if is_rehearsal { Ok(source) } else { source.fit() });
     // Before minutes of building. Afterwards it is asked again, of what was built.
     source()?;
-    make(twice, || source().map(Some))
+    make(Machine::This, twice, || source().map(Some))
 }
 
-fn make(twice: bool, source: impl FnOnce() -> Result<Option<Source>>) -> Result<()> {
-    build::together(&builds(), Vec::new())?;
+fn make(machine: Machine, twice: bool, source: impl FnOnce() -> Result<Option<Source>>) -> Result<()> {
+    build::together(&builds(machine), Vec::new())?;
     let source = source()?;
-    let made = pack(&build::dist(), &directory(), source.as_ref())?;
-    println!("\nin {}:", sh::short(&directory()));
+    let directory = directory(machine);
+    let made = pack(machine, &build::dist(), &directory, source.as_ref())?;
+    println!("\nin {}:", sh::short(&directory));
     for file in made {
-        let size = fs::metadata(directory().join(&file)).map_or(0, |file| file.len());
+        let size = fs::metadata(directory.join(&file)).map_or(0, |file| file.len());
         println!("  {:>5} KiB  {file}", size.div_ceil(1024));
     }
     if twice {
-        check::rebuild(source.as_ref())?;
+        check::rebuild(machine, source.as_ref())?;
     }
     let obstacles = source.map(|source| source.told()).unwrap_or_default();
     if !obstacles.is_empty() {
@@ -72,24 +76,29 @@ fn make(twice: bool, source: impl FnOnce() -> Result<Option<Source>>) -> Result<
     Ok(())
 }
 
-/// Packs what is built, as a rehearsal of a release; tests read it from there.
-pub(crate) fn pack_built() -> Result<()> {
-    pack(&build::dist(), &directory(), Some(&Source::read()?)).map(|_| ())
+/// What a rehearsal of a release is of: its source goes with the packages for this machine.
+fn release_source(machine: Machine) -> Result<Option<Source>> {
+    (machine == Machine::This).then(Source::read).transpose()
 }
 
-fn directory() -> PathBuf {
-    sh::target().join("packages")
+/// Packs what is built, as a rehearsal of a release; tests read it from there.
+pub(crate) fn pack_built(machine: Machine) -> Result<()> {
+    pack(machine, &build::dist(), &directory(machine), release_source(machine)?.as_ref()).map(|_| ())
+}
+
+fn directory(machine: Machine) -> PathBuf {
+    sh::target().join(format!("packages{}", machine.suffix()))
 }
 
 /// Packs the artifacts in `dist` into the directory `out`, emptied first, and for a release of this source the rest of it.
 /// Returns the names of the files.
-fn pack(dist: &Path, out: &Path, source: Option<&Source>) -> Result<Vec<String>> {
+fn pack(machine: Machine, dist: &Path, out: &Path, source: Option<&Source>) -> Result<Vec<String>> {
     tree::empty(out)?;
     let release = Release::read()?;
-    for build in builds() {
+    for build in builds(machine) {
         let artifact = dist.join(build.file()?);
         match build {
-            Build::Filter | Build::EnvoyModule => plain::pack(&release, build, &artifact, out)?,
+            Build::Filter | Build::EnvoyModule(_) => plain::pack(&release, build, &artifact, out)?,
             Build::NginxModule(proxy) => deb::pack(&release, proxy, &artifact, out)?,
         }
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::release::Release;
 use super::{oci, sbom, tree};
 use crate::build::Build;
+use crate::cross;
 use crate::sh::Result;
-use crate::zig;
 
 /// Packs what `build` made into `out`: `secure_callbacks-0.1.0.wasm` and the like, what runs on one architecture with its name.
 pub(super) fn pack(release: &Release, build: Build, artifact: &Path, out: &Path) -> Result<()> {
@@ -19,7 +19,7 @@ pub(super) fn pack(release: &Release, build: Build, artifact: &Path, out: &Path)
         // No processor runs it, but tools without `--platform` choose this one and refuse what has none.
         Build::Filter => (format!("{stem}-{}", release.version), "plugin.wasm".into(), "amd64"),
         _ => {
-            let architecture = zig::architecture();
+            let architecture = cross::architecture(build.machine());
             (format!("{stem}-{}-{architecture}", release.version), part(artifact.file_name()), architecture)
         }
     };

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
-use secure_callbacks_proxies::{Proxy, Source as Origin};
+use secure_callbacks_proxies::{Machine, Proxy, Source as Origin};
 use serde_json::{Value, json};
 
 use super::release::Release;
 use super::source::Source;
 use super::{builds, deb, tree};
 use crate::build::Build;
+use crate::cross::architecture;
 use crate::nginx::Nginx;
 use crate::sh::{self, Cmd, Result};
 use crate::zig;
@@ -37,7 +38,7 @@ pub(super) fn write(release: &Release, source: &Source, out: &Path) -> Result<()
                     "version": release.version,
                     "SOURCE_DATE_EPOCH": release.epoch,
                 },
-                "internalParameters": { "debian": deb::codename()?, "architecture": zig::architecture() },
+                "internalParameters": { "debian": deb::codename()?, "architecture": architecture(Machine::This) },
                 "resolvedDependencies": dependencies(source)?,
             },
             "runDetails": { "builder": { "id": BUILDER } },
@@ -52,7 +53,7 @@ fn dependencies(source: &Source) -> Result<Vec<Value>> {
     let mut dependencies =
         vec![source.dependency(), json!({ "name": "Cargo.lock", "digest": { "sha256": lock } }), rust()?];
     dependencies.extend(zig::purls().map(|purl| json!({ "uri": purl })));
-    for build in builds() {
+    for build in builds(Machine::This) {
         if let Build::NginxModule(proxy) = build {
             dependencies.push(headers(proxy)?);
         }

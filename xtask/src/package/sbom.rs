@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use secure_callbacks_proxies::Machine;
 use serde_json::{Value, json};
 
 use super::release::Release;
 use super::tree;
 use crate::build::Build;
+use crate::cross;
 use crate::setup::WASM_TARGET;
 use crate::sh::{self, Cmd, Result};
 use crate::zig;
@@ -27,7 +29,7 @@ pub(super) fn list(build: Build, release: &Release, artifact: &[u8]) -> Result<V
         "bom-ref": "rust-std", "name": "rust-std", "type": "library", "version": compiler,
         "description": "Rust's standard library", "licenses": [{ "expression": "MIT OR Apache-2.0" }],
     })];
-    if build == Build::EnvoyModule {
+    if matches!(build, Build::EnvoyModule(_)) {
         components.push(zig::component());
     }
     for (crate_, (licence, _)) in &crates {
@@ -58,9 +60,14 @@ pub(super) fn list(build: Build, release: &Release, artifact: &[u8]) -> Result<V
 /// `cargo metadata` knows those of the whole workspace only: by it the filter has one crate more than is linked, and the
 /// Nginx module two (`getrandom`, `rand_core`); nor does it know the lock file's checksums.
 fn crates(build: Build) -> Result<(Crates, Crate)> {
+    let target: &[_] = match (build, build.machine()) {
+        (Build::Filter, _) => &["--target", WASM_TARGET],
+        (_, Machine::This) => &[],
+        (_, Machine::Aarch64) => &["--target", cross::TARGET],
+    };
     let tree = Cmd::cargo(["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "depth"])
         .args(["--no-dedupe", "--format", " {p}|{l}", "--package", build.krate()])
-        .args(if build == Build::Filter { ["--target", WASM_TARGET].as_slice() } else { &[] });
+        .args(target);
     parse(&tree.output()?).ok_or_else(|| "`cargo tree` prints what can't be read".into())
 }
 

@@ -107,7 +107,7 @@ impl Report {
     }
 
     /// Whether one of the parts could not be had; then what needs it is skipped.
-    fn lacks(&mut self, parts: &[Part], name: &str) -> bool {
+    pub(super) fn lacks(&mut self, parts: &[Part], name: &str) -> bool {
         let lacking = self.missing.iter().find(|(missing, _)| parts.contains(missing));
         let problem = lacking.map(|(_, problem)| problem.text().to_owned());
         problem.map(|problem| self.skip(name, problem)).is_some()

@@ -257,9 +257,10 @@ pub fn check_envoy(directory: &Directory, listeners: &[envoy::Listener], environ
 }
 
 fn envoy_command() -> Result<Command> {
-    let mut command = Command::new(tools::program(envoy::kind())?);
+    let kind = envoy::kind();
+    let mut command = Command::new(tools::program(kind)?);
     // Where the module is found by its name.
-    command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", tools::target().join("dist"));
+    command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", tools::dist(kind));
     Ok(command)
 }
 

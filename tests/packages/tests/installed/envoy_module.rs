@@ -6,7 +6,8 @@ use secure_callbacks_packages::machine::Machine;
 use secure_callbacks_packages::package;
 use secure_callbacks_proxies::Proxy;
 
-use crate::first_hour::{APPLICATION, INSTALL, blocks, script, status};
+use crate::first_hour::{APPLICATION, INSTALL, script, status};
+use secure_callbacks_packages::blocks;
 
 /// What the page leaves out: all but the filter.
 const AROUND: &str = r#"static_resources:

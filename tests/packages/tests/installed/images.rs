@@ -8,7 +8,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use crate::first_hour::{INSTALL, blocks};
+use crate::first_hour::INSTALL;
+use secure_callbacks_packages::blocks;
 
 /// Why there is nothing to pull with, if there is not.
 pub(crate) fn missing() -> Option<String> {

@@ -14,7 +14,7 @@ use anyhow::Result;
 use secure_callbacks_harness::suite::Suite;
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_packages::machine;
-use secure_callbacks_proxies::{self as proxies, Artifact, Package};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Package};
 
 type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 
@@ -22,7 +22,7 @@ fn main() {
     // Each unpacks a whole system.
     let mut suite = Suite::new("packages", 1);
     let missing = machine::missing().filter(|_| tools::skipping_is_allowed());
-    for kind in ProxyKind::packed() {
+    for kind in ProxyKind::packed(Machine::This) {
         let test: Test = match kind.proxy().package {
             Some(Package::Debian) => Box::new(debian::life_of_the_package),
             Some(Package::NginxOrg) => Box::new(move || nginx_org::life_of_the_package(kind)),
