@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Product, Proxy, Source};
 
 use crate::jobs::{self, Job};
 use crate::nginx::Nginx;
@@ -26,14 +26,15 @@ pub(crate) enum Build {
     Filter,
     /// The dynamic module for Envoy, one for every release that runs it: `target/dist/libsecure_callbacks.so`.
     EnvoyModule,
-    /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`.
+    /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`; for somebody's own
+    /// in `own-nginx-VERSION`.
     NginxModule(&'static Proxy),
 }
 
 /// Gets what these need and builds them side by side. `others` are done at the same time, once the system's packages are
 /// there.
 pub(crate) fn together<'a>(builds: &[Build], others: Vec<Job<'a>>) -> Result<()> {
-    let shared = [Part::Wasm, Part::Packages].into_iter();
+    let shared = [Part::Wasm, Part::Compilers, Part::Packages].into_iter();
     let shared: Vec<_> = shared.filter(|part| builds.iter().any(|build| build.needs().contains(part))).collect();
     setup::require(&shared)?;
     let mut all: Vec<Job<'a>> = others;
@@ -97,6 +98,10 @@ impl Build {
         match self {
             Self::Filter => vec![Part::Wasm],
             Self::EnvoyModule => Vec::new(),
+            // What is not the system's own may be in the way of the system's nginx.
+            Self::NginxModule(proxy) if matches!(proxy.source, Source::Own { .. }) => {
+                vec![Part::Compilers, Part::Proxy(proxy)]
+            }
             Self::NginxModule(proxy) => vec![Part::Packages, Part::Proxy(proxy)],
         }
     }
@@ -130,7 +135,7 @@ impl Build {
             }
             Self::NginxModule(proxy) => {
                 let nginx = Nginx::of(proxy)?;
-                nginx_cargo(&nginx, "build", target).logged(&format!("build-nginx-{}", nginx.version))?;
+                nginx_cargo(&nginx, "build", target).logged(&format!("build-{}", nginx.name))?;
                 read(&nginx_target(&nginx, target).join("release/libsecure_callbacks_nginx.so"))?
             }
         };
@@ -142,15 +147,13 @@ impl Build {
         Ok(match self {
             Self::Filter => "secure_callbacks.wasm".into(),
             Self::EnvoyModule => "libsecure_callbacks.so".into(),
-            Self::NginxModule(proxy) => {
-                Path::new(&format!("nginx-{}", Nginx::of(proxy)?.version)).join("ngx_http_secure_callbacks_module.so")
-            }
+            Self::NginxModule(proxy) => Path::new(&Nginx::of(proxy)?.name).join("ngx_http_secure_callbacks_module.so"),
         })
     }
 }
 
 /// A cargo command on the module. Each version of nginx has a target directory of its own, because the bindings differ;
-/// checks share it and its profile with builds, so that the bindings are made once.
+/// checks share it and its profile with builds, so that the bindings are made once. All of somebody's own share one.
 pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
     let target = nginx_target(nginx, target);
     let cargo = Cmd::cargo([command, "--release", "-p", "secure-callbacks-nginx", "--target-dir"]);
@@ -159,7 +162,7 @@ pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
 }
 
 fn nginx_target(nginx: &Nginx, target: &Path) -> PathBuf {
-    target.join(format!("nginx-{}", nginx.version))
+    target.join(if nginx.is_own { "own-nginx" } else { &nginx.name })
 }
 
 fn read(made: &Path) -> Result<Vec<u8>> {

@@ -1,10 +1,12 @@
-//! An nginx to build the module for: the system's own, one of another suite of Debian's (`suite.rs`), or one compiled from
-//! the sources that a crate carries. A module loads only into the exact version whose headers it was built against.
+//! An nginx to build the module for: the system's own, one of another suite of Debian's (`suite.rs`), one compiled from
+//! the sources that a crate carries, or somebody's own (`own.rs`). A module loads only into the exact version whose
+//! headers it was built against.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
+use secure_callbacks_proxies::own::{self, Said};
 use secure_callbacks_proxies::{Proxy, Source};
 
 use crate::sh::{self, Cmd, Result};
@@ -12,12 +14,13 @@ use crate::sh::{self, Cmd, Result};
 /// Where Debian's `nginx-dev` puts headers and `configure`.
 pub(crate) const SYSTEM_SOURCE: &str = "/usr/share/nginx/src";
 
-/// What a proxy for callbacks plausibly has. `--with-compat` makes the module's signature independent of the rest.
-const CONFIGURE_FLAGS: [&str; 8] = [
+/// What a proxy for callbacks plausibly has, nginx.org's too. `--with-compat` makes the module's signature independent of the rest.
+const CONFIGURE_FLAGS: [&str; 9] = [
     "--with-compat",
     "--with-threads",
     "--with-http_ssl_module",
     "--with-http_v2_module",
+    "--with-http_v3_module",
     "--with-http_realip_module",
     "--with-http_auth_request_module",
     "--with-http_dav_module",
@@ -28,6 +31,10 @@ const CONFIGURE_FLAGS: [&str; 8] = [
 pub(crate) struct Nginx {
     /// As nginx itself says it, such as `1.22.1`.
     pub(crate) version: String,
+    /// What it is called here, and its directory in `target/dist`: `nginx-1.22.1`, or `own-nginx-1.22.1`.
+    pub(crate) name: String,
+    /// Whether it is somebody's own.
+    pub(crate) is_own: bool,
     /// What all its directories here begin with.
     home: PathBuf,
     /// What must be the same for a configured tree to be used again.
@@ -39,26 +46,43 @@ impl Nginx {
     pub(crate) fn of(proxy: &Proxy) -> Result<Self> {
         let (version, stamp) = match &proxy.source {
             Source::Crate { .. } => (proxy.version.clone(), CONFIGURE_FLAGS.join(" ")),
-            _ => asked(&proxy.program(&sh::target()))?,
+            source => {
+                let Said { version, text, .. } = own::ask(&proxy.program(&sh::target()))?;
+                let given =
+                    if let Source::Own { source: Some(given), .. } = source { given.as_path() } else { Path::new("") };
+                (version, format!("{text}\n{}", given.display()))
+            }
         };
+        let is_own = matches!(proxy.source, Source::Own { .. });
+        let name = if is_own { proxy.name() } else { format!("nginx-{version}") };
         let home = match &proxy.source {
             // The system's may be another version than the tests expect.
-            Source::System { .. } => proxy.home(&sh::target()).with_file_name(format!("nginx-{version}")),
+            Source::System { .. } => proxy.home(&sh::target()).with_file_name(&name),
             _ => proxy.home(&sh::target()),
         };
-        Ok(Self { version, home, stamp })
+        Ok(Self { version, name, is_own, home, stamp })
     }
 
     /// What the build of a module needs in its environment.
     pub(crate) fn module_env(&self) -> [(&'static str, PathBuf); 2] {
-        [("NGINX_SOURCE_DIR", self.beside("src")), ("NGINX_BUILD_DIR", self.beside("objs"))]
+        [("NGINX_SOURCE_DIR", self.source()), ("NGINX_BUILD_DIR", self.objects())]
+    }
+
+    /// Its headers here, and `configure`.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.beside("src")
+    }
+
+    /// What `configure` makes.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.beside("objs")
     }
 
     /// `None`: it is ready. The stamp is written last, so an interrupted setup starts over.
     pub(crate) fn missing(&self) -> Option<String> {
         let found = fs::read_to_string(self.stamp_file()).unwrap_or_default();
         // The tree holds absolute paths: after a move of the clone it is of no use.
-        (found != self.stamp_text()).then(|| format!("nginx {}", self.version))
+        (found != self.stamp_text()).then(|| self.name.clone())
     }
 
     /// Copies the packaged headers, which are in `source`, and configures them as the packaged nginx was.
@@ -66,9 +90,9 @@ impl Nginx {
         self.copy_source(source)?;
         Cmd::new("bash")
             .args(["-c", r#". ./conf_flags && exec ./configure "${NGX_CONF_FLAGS[@]}" --builddir="$1""#, "bash"])
-            .arg(self.beside("objs"))
-            .dir(self.beside("src"))
-            .logged(&format!("setup-nginx-{}", self.version))?;
+            .arg(self.objects())
+            .dir(self.source())
+            .logged(&format!("setup-{}", self.name))?;
         self.finish()
     }
 
@@ -76,28 +100,24 @@ impl Nginx {
     pub(crate) fn compile(&self, source: &Path) -> Result<()> {
         self.copy_source(source)?;
         remove(&self.home)?;
-        let log = |step: &str| format!("setup-nginx-{}-{step}", self.version);
-        let source = self.beside("src");
-        Cmd::new("sh")
-            .arg("auto/configure")
-            .arg(format!("--prefix={}", self.home.display()))
-            .arg(format!("--builddir={}", self.beside("objs").display()))
-            .args(CONFIGURE_FLAGS)
-            .dir(&source)
-            .logged(&log("configure"))?;
-        let jobs = available_parallelism().map_or(1, usize::from);
-        Cmd::new("make").arg(format!("-j{jobs}")).dir(&source).logged(&log("make"))?;
-        Cmd::new("make").arg("install").dir(&source).logged(&log("install"))?;
+        compile(&self.source(), &self.home, &self.objects(), &CONFIGURE_FLAGS)?;
+        self.finish()
+    }
+
+    /// Configures the sources that are in `source` with these flags.
+    pub(crate) fn configure(&self, source: &Path, flags: &[&str]) -> Result<()> {
+        self.copy_source(source)?;
+        configure(&self.source(), &self.objects(), flags, &format!("setup-{}", self.name))?;
         self.finish()
     }
 
     fn copy_source(&self, from: &Path) -> Result<()> {
-        for directory in ["src", "objs"] {
-            remove(&self.beside(directory))?;
+        for directory in [self.source(), self.objects()] {
+            remove(&directory)?;
         }
         let tools = sh::target().join("tools");
         fs::create_dir_all(&tools).map_err(|error| format!("cannot create {}: {error}", tools.display()))?;
-        Cmd::new("cp").args(["-R", "--"]).args([from, &self.beside("src")]).shown()
+        Cmd::new("cp").args(["-R", "--"]).args([from, &self.source()]).shown()
     }
 
     fn finish(&self) -> Result<()> {
@@ -106,7 +126,7 @@ impl Nginx {
     }
 
     fn stamp_file(&self) -> PathBuf {
-        self.beside("objs").join("configured-as")
+        self.objects().join("configured-as")
     }
 
     fn stamp_text(&self) -> String {
@@ -120,13 +140,22 @@ impl Nginx {
     }
 }
 
-/// The version of a program, and all that it says to `-V`: the flags it was configured with.
-fn asked(program: &Path) -> Result<(String, String)> {
-    let said = Cmd::new(program).arg("-V").output()?;
-    let version = said.lines().find_map(|line| line.strip_prefix("nginx version: nginx/"));
-    let version = version.and_then(|rest| rest.split_whitespace().next());
-    let version = version.ok_or_else(|| format!("nginx did not say its version but:\n{said}"))?;
-    Ok((version.into(), said.clone()))
+/// Compiles the sources in `source`, and installs them into `home`.
+pub(crate) fn compile(source: &Path, home: &Path, objects: &Path, flags: &[&str]) -> Result<()> {
+    let name = home.file_name().unwrap_or_default().display();
+    let log = |step: &str| format!("setup-{name}-{step}");
+    let prefix = format!("--prefix={}", home.display());
+    configure(source, objects, &[&[prefix.as_str()], flags].concat(), &log("configure"))?;
+    let jobs = available_parallelism().map_or(1, usize::from);
+    Cmd::new("make").arg(format!("-j{jobs}")).dir(source).logged(&log("make"))?;
+    Cmd::new("make").arg("install").dir(source).logged(&log("install"))
+}
+
+/// A clone has `configure` below `auto`, a released archive and `nginx-dev` above it.
+fn configure(source: &Path, objects: &Path, flags: &[&str], log: &str) -> Result<()> {
+    let script = if source.join("configure").is_file() { "./configure" } else { "auto/configure" };
+    let objects = format!("--builddir={}", objects.display());
+    Cmd::new("sh").arg(script).args(flags).arg(objects).dir(source).logged(log)
 }
 
 /// Lets cargo download a version of the crate `nginx-src`, and asks where nginx's sources in it lie.

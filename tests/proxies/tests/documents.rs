@@ -38,7 +38,9 @@ fn the_guide_to_installing_says_what_is_tested_and_what_is_packed() {
         assert!(versions(&guide).contains(&version.as_str()), "docs/install.md does not name {version}");
     }
     let known = [of(Product::Envoy), of(Product::Nginx), vec![env!("CARGO_PKG_VERSION")]].concat();
-    for version in versions(&guide) {
+    // What was tried by hand is no version that is tested.
+    let tested: Vec<_> = guide.lines().filter(|line| !line.contains("by hand, ")).flat_map(versions).collect();
+    for version in tested {
         assert!(known.contains(&version), "docs/install.md names {version}, which proxies.toml has not");
     }
     for proxy in proxies::all().iter().filter(|proxy| proxy.package.is_some()) {
