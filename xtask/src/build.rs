@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy, Source};
 
 use crate::cross;
 use crate::jobs::{self, Job};
@@ -32,14 +32,14 @@ pub(crate) enum Build {
     /// `target/dist/aarch64`.
     EnvoyModule(Machine),
     /// The dynamic module for one nginx: `target/dist/nginx-VERSION/ngx_http_secure_callbacks_module.so`, or in
-    /// `target/dist/aarch64`.
+    /// `target/dist/aarch64`; for somebody's own in `own-nginx-VERSION`.
     NginxModule(&'static Proxy),
 }
 
 /// Gets what these need and builds them side by side. `others` are done at the same time, once the system's packages are
 /// there.
 pub(crate) fn together<'a>(builds: &[Build], others: Vec<Job<'a>>) -> Result<()> {
-    let shared = [Part::Wasm, Part::Packages, Part::Aarch64].into_iter();
+    let shared = [Part::Wasm, Part::Compilers, Part::Packages, Part::Aarch64].into_iter();
     let shared: Vec<_> = shared.filter(|part| builds.iter().any(|build| build.needs().contains(part))).collect();
     setup::require(&shared)?;
     // Without these there is nothing to build at all.
@@ -118,6 +118,10 @@ impl Build {
             Self::Filter => vec![Part::Wasm],
             Self::EnvoyModule(Machine::This) => vec![Part::Packages, Part::Zig],
             Self::EnvoyModule(Machine::Aarch64) => vec![Part::Packages, Part::Zig, Part::Aarch64],
+            // What is not the system's own may be in the way of the system's nginx.
+            Self::NginxModule(proxy) if matches!(proxy.source, Source::Own { .. }) => {
+                vec![Part::Compilers, Part::Proxy(proxy)]
+            }
             Self::NginxModule(proxy) if proxy.machine == Machine::This => vec![Part::Packages, Part::Proxy(proxy)],
             Self::NginxModule(proxy) => vec![Part::Packages, Part::Aarch64, Part::Proxy(proxy)],
         }
@@ -153,7 +157,7 @@ impl Build {
             }
             Self::NginxModule(proxy) => {
                 let nginx = Nginx::of(proxy)?;
-                nginx_cargo(&nginx, "build", target).logged(&format!("build-{}", nginx.name()))?;
+                nginx_cargo(&nginx, "build", target).logged(&format!("build-{}", nginx.name))?;
                 let made = cross::release(nginx.machine, &nginx_target(&nginx, target));
                 read(&made.join("libsecure_callbacks_nginx.so"))?
             }
@@ -175,15 +179,16 @@ impl Build {
         Ok(match self {
             Self::Filter => "secure_callbacks.wasm".into(),
             Self::EnvoyModule(machine) => Path::new(machine.folder()).join("libsecure_callbacks.so"),
-            Self::NginxModule(proxy) => Path::new(proxy.machine.folder())
-                .join(format!("nginx-{}", Nginx::of(proxy)?.version))
-                .join("ngx_http_secure_callbacks_module.so"),
+            Self::NginxModule(proxy) => {
+                let nginx = Nginx::of(proxy)?;
+                Path::new(proxy.machine.folder()).join(nginx.directory()).join("ngx_http_secure_callbacks_module.so")
+            }
         })
     }
 }
 
 /// A cargo command on the module. Each version of nginx has a target directory of its own, because the bindings differ;
-/// checks share it and its profile with builds, so that the bindings are made once.
+/// checks share it and its profile with builds, so that the bindings are made once. All of somebody's own share one.
 pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
     let target = nginx_target(nginx, target);
     let cargo = Cmd::cargo([command, "--release", "-p", NGINX_CRATE, "--target-dir"]);
@@ -192,7 +197,7 @@ pub(crate) fn nginx_cargo(nginx: &Nginx, command: &str, target: &Path) -> Cmd {
 }
 
 fn nginx_target(nginx: &Nginx, target: &Path) -> PathBuf {
-    target.join(nginx.name())
+    target.join(if nginx.is_own { "own-nginx" } else { &nginx.name })
 }
 
 fn read(made: &Path) -> Result<Vec<u8>> {

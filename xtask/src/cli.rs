@@ -1,12 +1,14 @@
 //! The command line: what each command is called, what it says of itself, and what it takes.
 
+use std::path::{Path, PathBuf};
+
 use lexopt::prelude::{Long, Short, Value};
 use lexopt::{Error, Parser};
 use secure_callbacks_proxies::{self as proxies, Machine, Product, Proxy};
 
 use crate::build::Build;
 use crate::cross;
-use crate::suites::Step;
+use crate::suites::{Selection, Step};
 
 /// What the command line asks for.
 #[derive(PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub(crate) enum Command {
     Setup,
     /// These artifacts.
     Build(Vec<Build>),
+    /// The module for an nginx that somebody has here, and where its source is if it is said.
+    BuildFor { program: PathBuf, source: Option<PathBuf> },
     /// What the images hold.
     BuildDocker,
     /// The packages for a machine; made twice, or once.
@@ -25,8 +29,8 @@ pub(crate) enum Command {
     Release { is_rehearsal: bool, twice: bool },
     /// The demo, with the arguments for its program; in containers, or not.
     Demo { docker: bool, arguments: Vec<String> },
-    /// These steps; those for further proxies in these alone, if there are any.
-    Test(Vec<Step>, Vec<&'static Proxy>),
+    /// These steps.
+    Test(Selection),
     /// The count of instructions.
     Instructions,
     /// The benchmark, with the arguments for its program.
@@ -61,15 +65,18 @@ and each kind of forgery through each, and prints one table of what was accepted
         name: "test",
         line: "every check and every suite, against the real proxies; `test --help` names the steps",
         help: "\
-cargo xtask test [--only STEP]... [--proxy PROXY]... [--docker]
+cargo xtask test [--only STEP]... [--proxy PROXY]... [--all] [--docker]
+cargo xtask test --nginx PATH [--source DIR|TARBALL] [--all]
 
-Runs every step, one after the other, and ends with a table, the reasons of what failed, and one count. What it could not
-run it names as skipped, with the reason. Where a proxy cannot be had on this machine, SECURE_CALLBACKS_ALLOW_SKIP=1 turns
-what needs it from failed into skipped.
+Runs every step, one after the other, and ends with two tables, the steps and what each proxy's suites came to, the reasons
+of what failed, and one count. What it could not run it names as skipped, with the reason. Where a proxy cannot be had on
+this machine, SECURE_CALLBACKS_ALLOW_SKIP=1 turns what needs it from failed into skipped.
 
   --only STEP    this step alone; may be repeated
   --proxy PROXY  in the steps `envoys`, `nginxes` and `aarch64` this proxy alone, and those steps alone if --only names
                  no others; may be repeated
+  --all          in `envoys` and `nginxes` also the suites that proxies.toml has under `all`
+  --nginx PATH   builds for an nginx of your own, as `build --nginx` does, and runs the suites in it, nothing else
   --docker       the containers alone: the same as --only docker
 
 Steps: {steps}
@@ -82,14 +89,19 @@ on aarch64: {aarch64}
         line: "the artifacts, into target/dist",
         help: "\
 cargo xtask build [envoy] [nginx] [--target aarch64-unknown-linux-gnu]
+cargo xtask build --nginx PATH [--source DIR|TARBALL]
 cargo xtask build docker
 
 Gets what the artifacts need and builds them side by side, into target/dist: filter and module for Envoy (`envoy`), the
 module for each nginx of proxies.toml (`nginx`), or all. An nginx that is out of reach from here is left out.
 
-  --target  instead the modules for machines of this kind, into target/dist/aarch64 (the filter runs on every kind);
-            takes Rust's standard library for that (rustup) and Debian's cross compiler, libraries and emulator
-  docker    instead what the images of tests/docker hold, into target/docker
+  --target       instead the modules for machines of this kind, into target/dist/aarch64 (the filter runs on every kind);
+                 takes Rust's standard library for that (rustup) and Debian's cross compiler, libraries and emulator
+  --nginx PATH   instead the module for the nginx at PATH, which says to -V what it was configured with, into
+                 target/dist/own-nginx-VERSION; that nginx must load it
+  --source FROM  where the source of that version is, a directory or an archive; without it, it is taken from Debian's
+                 nginx-dev or from where proxies.toml has an nginx of that version from
+  docker         instead what the images of tests/docker hold, into target/docker
 ",
     },
     About {
@@ -171,34 +183,58 @@ fn arguments(about: &About, line: &mut Parser) -> Result<Command, Error> {
     }
     let (mut flags, mut steps, mut chosen) = (Vec::new(), Vec::new(), Vec::new());
     let mut machine = Machine::This;
+    let (mut program, mut source) = (None, None);
     while let Some(argument) = line.next()? {
         match (about.name, argument) {
             (_, Short('h') | Long("help")) => return Ok(Command::Help(help(about))),
             ("package" | "release", Long(flag @ "twice"))
             | ("release", Long(flag @ "dry-run"))
-            | ("demo", Long(flag @ ("keep" | "docker"))) => flags.push(flag.to_owned()),
+            | ("demo", Long(flag @ ("keep" | "docker")))
+            | ("test", Long(flag @ "all")) => flags.push(flag.to_owned()),
             ("test", Long("docker")) => steps.push(Step::Docker),
             ("test", Long("only")) => steps.push(step(&line.value()?.to_string_lossy())?),
             ("test", Long("proxy")) => chosen.push(further(&line.value()?.to_string_lossy())?),
+            ("build" | "test", Long("nginx")) => program = Some(there(Path::new(&line.value()?))?),
+            ("build" | "test", Long("source")) => source = Some(there(Path::new(&line.value()?))?),
             ("build" | "package", Long("target")) => machine = target(&line.value()?.to_string_lossy())?,
             ("build" | "demo", Value(word)) => words.push(word.to_string_lossy().into_owned()),
             (_, other) => return Err(other.unexpected()),
         }
     }
+    if source.is_some() && program.is_none() {
+        return Err("`--source` is of the nginx that `--nginx` names".into());
+    }
     let has = |flag: &str| flags.iter().any(|given| given == flag);
-    Ok(match about.name {
-        "demo" => demo(has("docker"), has("keep"), words)?,
-        "test" if steps.is_empty() && !chosen.is_empty() => {
-            Command::Test(vec![Step::Envoys, Step::Nginxes, Step::Aarch64], chosen)
+    Ok(match (about.name, program) {
+        ("demo", _) => demo(has("docker"), has("keep"), words)?,
+        ("test", Some(_)) if !steps.is_empty() || !chosen.is_empty() => {
+            return Err("`--nginx` is tested alone".into());
         }
-        "test" if steps.is_empty() => Command::Test(Step::ALL.into(), chosen),
-        "test" => Command::Test(steps, chosen),
-        "build" => build(&words, machine)?,
-        "package" => Command::Package { machine, twice: has("twice") },
-        "release" => Command::Release { is_rehearsal: has("dry-run"), twice: has("twice") },
-        "instructions" => Command::Instructions,
+        ("test", Some(program)) => {
+            let proxies = vec![proxies::own::nginx(&program, source.as_deref())?];
+            Command::Test(Selection { steps: vec![Step::Nginxes], proxies, everything: has("all") })
+        }
+        ("test", None) => {
+            let further = || vec![Step::Envoys, Step::Nginxes, Step::Aarch64];
+            let all = || if chosen.is_empty() { Step::ALL.into() } else { further() };
+            let steps = if steps.is_empty() { all() } else { steps };
+            Command::Test(Selection { steps, proxies: chosen, everything: has("all") })
+        }
+        ("build", Some(_)) if !words.is_empty() || machine != Machine::This => {
+            return Err("`--nginx` is built for alone".into());
+        }
+        ("build", Some(program)) => Command::BuildFor { program, source },
+        ("build", None) => build(&words, machine)?,
+        ("package", _) => Command::Package { machine, twice: has("twice") },
+        ("release", _) => Command::Release { is_rehearsal: has("dry-run"), twice: has("twice") },
+        ("instructions", _) => Command::Instructions,
         _ => Command::Setup,
     })
+}
+
+/// A path of the caller's: the commands that get it run elsewhere.
+fn there(path: &Path) -> Result<PathBuf, Error> {
+    path.canonicalize().map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 fn demo(docker: bool, keep: bool, mut arguments: Vec<String>) -> Result<Command, Error> {
@@ -315,6 +351,10 @@ mod tests {
             ("package --thrice", "invalid option '--thrice'", "--twice"),
             ("package --dry-run", "invalid option '--dry-run'", "cargo xtask package"),
             ("release 1.0", "unexpected argument", "cargo xtask release"),
+            ("build --nginx /nonexistent/nginx", "/nonexistent/nginx: No such file", "--source FROM"),
+            ("build --source /", "`--source` is of the nginx that `--nginx` names", "--nginx PATH"),
+            ("build envoy --nginx /", "`--nginx` is built for alone", "--nginx PATH"),
+            ("test --only fmt --nginx /", "`--nginx` is tested alone", "--nginx PATH"),
         ] {
             let problem = parsed(words).err().map(|problem| problem.to_string()).unwrap_or_default();
             assert!(problem.starts_with(told) || problem.contains(told), "{words}: {problem}");
@@ -330,6 +370,7 @@ mod tests {
             docker,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         };
+        let test = |steps, everything| Command::Test(Selection { steps, proxies: Vec::new(), everything });
         for (words, expected) in [
             ("build", Command::Build(all)),
             ("build envoy", Command::Build(envoy)),
@@ -341,8 +382,11 @@ mod tests {
             ("demo", demo(false, &[])),
             ("demo --docker --keep", demo(true, &["--keep"])),
             ("demo send sip", demo(false, &["send", "sip"])),
-            ("test", Command::Test(Step::ALL.into(), Vec::new())),
-            ("test --only fmt --docker", Command::Test(vec![Step::Fmt, Step::Docker], Vec::new())),
+            ("build --nginx /", Command::BuildFor { program: "/".into(), source: None }),
+            ("build --nginx / --source /", Command::BuildFor { program: "/".into(), source: Some("/".into()) }),
+            ("test", test(Step::ALL.into(), false)),
+            ("test --all", test(Step::ALL.into(), true)),
+            ("test --only fmt --docker", test(vec![Step::Fmt, Step::Docker], false)),
             ("package --twice", Command::Package { machine: Machine::This, twice: true }),
             ("release", Command::Release { is_rehearsal: false, twice: false }),
             ("release --dry-run --twice", Command::Release { is_rehearsal: true, twice: true }),

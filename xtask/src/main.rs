@@ -10,6 +10,7 @@ mod floors;
 mod instructions;
 mod jobs;
 mod nginx;
+mod own;
 mod package;
 mod purity;
 mod python;
@@ -56,13 +57,14 @@ fn run(command: Command) -> Result<bool> {
             setup::require(&parts.collect::<Vec<_>>())?;
         }
         Command::Build(builds) => build::together(&builds, Vec::new())?,
+        Command::BuildFor { program, source } => drop(own::build(&program, source.as_deref())?),
         Command::BuildDocker => docker::set_up_and_stage()?,
         Command::Package { machine, twice } => package::run(machine, twice)?,
         Command::Release { is_rehearsal, twice } => package::release(is_rehearsal, twice)?,
         Command::Demo { docker: true, arguments } => docker::demo(&arguments)?,
         Command::Demo { docker: false, arguments } => demo(&arguments)?,
         Command::Instructions => instructions::run()?,
-        Command::Test(steps, chosen) => return Ok(suites::run(&steps, &chosen)),
+        Command::Test(selection) => return Ok(suites::run(&selection)),
         Command::Bench(arguments) => bench::run(&arguments)?,
     }
     Ok(true)

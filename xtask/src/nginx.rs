@@ -1,10 +1,12 @@
-//! An nginx to build the module for: the system's own, one of another suite of Debian's (`suite.rs`), or one compiled from
-//! the sources that a crate carries. A module loads only into the exact version whose headers it was built against.
+//! An nginx to build the module for: the system's own, one of another suite of Debian's (`suite.rs`), one compiled from
+//! the sources that a crate carries, or somebody's own (`own.rs`). A module loads only into the exact version whose
+//! headers it was built against.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
+use secure_callbacks_proxies::own::{self, Said};
 use secure_callbacks_proxies::{Machine, Proxy, Source};
 
 use crate::cross;
@@ -13,12 +15,13 @@ use crate::sh::{self, Cmd, Result};
 /// Where Debian's `nginx-dev` puts headers and `configure`.
 pub(crate) const SYSTEM_SOURCE: &str = "/usr/share/nginx/src";
 
-/// What a proxy for callbacks plausibly has. `--with-compat` makes the module's signature independent of the rest.
-const CONFIGURE_FLAGS: [&str; 8] = [
+/// What a proxy for callbacks plausibly has, nginx.org's too. `--with-compat` makes the module's signature independent of the rest.
+const CONFIGURE_FLAGS: [&str; 9] = [
     "--with-compat",
     "--with-threads",
     "--with-http_ssl_module",
     "--with-http_v2_module",
+    "--with-http_v3_module",
     "--with-http_realip_module",
     "--with-http_auth_request_module",
     "--with-http_dav_module",
@@ -31,6 +34,10 @@ pub(crate) struct Nginx {
     pub(crate) version: String,
     /// What it runs on.
     pub(crate) machine: Machine,
+    /// As its proxy is called: `nginx-1.22.1`, `own-nginx-1.22.1`, and the machine if it is not this one.
+    pub(crate) name: String,
+    /// Whether it is somebody's own.
+    pub(crate) is_own: bool,
     /// What all its directories here begin with.
     home: PathBuf,
     /// What must be the same for a configured tree to be used again.
@@ -42,26 +49,43 @@ impl Nginx {
     pub(crate) fn of(proxy: &Proxy) -> Result<Self> {
         let (version, stamp) = match &proxy.source {
             Source::Crate { .. } => (proxy.version.clone(), CONFIGURE_FLAGS.join(" ")),
-            _ => asked(&proxy.program(&sh::target()))?,
+            source => {
+                let Said { version, text, .. } = own::ask(&proxy.program(&sh::target()))?;
+                let given =
+                    if let Source::Own { source: Some(given), .. } = source { given.as_path() } else { Path::new("") };
+                (version, format!("{text}\n{}", given.display()))
+            }
         };
+        let is_own = matches!(proxy.source, Source::Own { .. });
+        let name = proxy.name_as(&version);
         let home = match &proxy.source {
             // The system's may be another version than the tests expect.
-            Source::System { .. } => proxy.home(&sh::target()).with_file_name(format!("nginx-{version}")),
+            Source::System { .. } => proxy.home(&sh::target()).with_file_name(&name),
             _ => proxy.home(&sh::target()),
         };
-        Ok(Self { version, machine: proxy.machine, home, stamp })
+        Ok(Self { version, machine: proxy.machine, name, is_own, home, stamp })
     }
 
     /// What the build of a module needs in its environment.
     pub(crate) fn module_env(&self) -> [(&'static str, PathBuf); 2] {
-        [("NGINX_SOURCE_DIR", self.beside("src")), ("NGINX_BUILD_DIR", self.beside("objs"))]
+        [("NGINX_SOURCE_DIR", self.source()), ("NGINX_BUILD_DIR", self.objects())]
+    }
+
+    /// Its headers here, and `configure`.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.beside("src")
+    }
+
+    /// What `configure` makes.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.beside("objs")
     }
 
     /// `None`: it is ready. The stamp is written last, so an interrupted setup starts over.
     pub(crate) fn missing(&self) -> Option<String> {
         let found = fs::read_to_string(self.stamp_file()).unwrap_or_default();
         // The tree holds absolute paths: after a move of the clone it is of no use.
-        (found != self.stamp_text()).then(|| format!("nginx {}", self.version))
+        (found != self.stamp_text()).then(|| self.name.clone())
     }
 
     /// Copies the packaged headers, which are in `source`, and configures them as the packaged nginx was.
@@ -69,9 +93,9 @@ impl Nginx {
         self.copy_source(source)?;
         cross::nginx(self.machine, Cmd::new("bash"))
             .args(["-c", r#". ./conf_flags && exec ./configure "${NGX_CONF_FLAGS[@]}" --builddir="$1""#, "bash"])
-            .arg(self.beside("objs"))
-            .dir(self.beside("src"))
-            .logged(&format!("setup-{}", self.name()))?;
+            .arg(self.objects())
+            .dir(self.source())
+            .logged(&format!("setup-{}", self.name))?;
         self.finish()
     }
 
@@ -79,19 +103,7 @@ impl Nginx {
     pub(crate) fn compile(&self, source: &Path) -> Result<()> {
         self.copy_source(source)?;
         remove(&self.home)?;
-        let log = |step: &str| format!("setup-{}-{step}", self.name());
-        let source = self.beside("src");
-        let program = |name: &str| cross::nginx(self.machine, Cmd::new(name));
-        program("sh")
-            .arg("auto/configure")
-            .arg(format!("--prefix={}", self.home.display()))
-            .arg(format!("--builddir={}", self.beside("objs").display()))
-            .args(CONFIGURE_FLAGS)
-            .dir(&source)
-            .logged(&log("configure"))?;
-        let jobs = available_parallelism().map_or(1, usize::from);
-        program("make").arg(format!("-j{jobs}")).dir(&source).logged(&log("make"))?;
-        program("make").arg("install").dir(&source).logged(&log("install"))?;
+        compile(self.machine, &self.source(), &self.home, &self.objects(), &CONFIGURE_FLAGS)?;
         if self.machine != Machine::This {
             let program = self.home.join("sbin/nginx");
             cross::write_emulated(&self.home.join("nginx"), &cross::home().join("root"), &program)?;
@@ -99,18 +111,25 @@ impl Nginx {
         self.finish()
     }
 
-    /// Product, version and machine, as its proxy is called.
-    pub(crate) fn name(&self) -> String {
-        format!("nginx-{}{}", self.version, self.machine.suffix())
+    /// Configures the sources that are in `source` with these flags.
+    pub(crate) fn configure(&self, source: &Path, flags: &[&str]) -> Result<()> {
+        self.copy_source(source)?;
+        configure(self.machine, &self.source(), &self.objects(), flags, &format!("setup-{}", self.name))?;
+        self.finish()
+    }
+
+    /// Its directory among those of its machine in `target/dist`: `nginx-1.22.1`, or `own-nginx-1.22.1`.
+    pub(crate) fn directory(&self) -> String {
+        format!("{}nginx-{}", if self.is_own { "own-" } else { "" }, self.version)
     }
 
     fn copy_source(&self, from: &Path) -> Result<()> {
-        for directory in ["src", "objs"] {
-            remove(&self.beside(directory))?;
+        for directory in [self.source(), self.objects()] {
+            remove(&directory)?;
         }
         let tools = sh::target().join("tools");
         fs::create_dir_all(&tools).map_err(|error| format!("cannot create {}: {error}", tools.display()))?;
-        Cmd::new("cp").args(["-R", "--"]).args([from, &self.beside("src")]).shown()
+        Cmd::new("cp").args(["-R", "--"]).args([from, &self.source()]).shown()
     }
 
     fn finish(&self) -> Result<()> {
@@ -119,7 +138,7 @@ impl Nginx {
     }
 
     fn stamp_file(&self) -> PathBuf {
-        self.beside("objs").join("configured-as")
+        self.objects().join("configured-as")
     }
 
     fn stamp_text(&self) -> String {
@@ -133,13 +152,23 @@ impl Nginx {
     }
 }
 
-/// The version of a program, and all that it says to `-V`: the flags it was configured with.
-fn asked(program: &Path) -> Result<(String, String)> {
-    let said = Cmd::new(program).arg("-V").output()?;
-    let version = said.lines().find_map(|line| line.strip_prefix("nginx version: nginx/"));
-    let version = version.and_then(|rest| rest.split_whitespace().next());
-    let version = version.ok_or_else(|| format!("nginx did not say its version but:\n{said}"))?;
-    Ok((version.into(), said.clone()))
+/// Compiles the sources in `source`, and installs them into `home`.
+pub(crate) fn compile(machine: Machine, source: &Path, home: &Path, objects: &Path, flags: &[&str]) -> Result<()> {
+    let name = home.file_name().unwrap_or_default().display();
+    let log = |step: &str| format!("setup-{name}-{step}");
+    let prefix = format!("--prefix={}", home.display());
+    configure(machine, source, objects, &[&[prefix.as_str()], flags].concat(), &log("configure"))?;
+    let jobs = available_parallelism().map_or(1, usize::from);
+    let make = || cross::nginx(machine, Cmd::new("make")).dir(source);
+    make().arg(format!("-j{jobs}")).logged(&log("make"))?;
+    make().arg("install").logged(&log("install"))
+}
+
+/// A clone has `configure` below `auto`, a released archive and `nginx-dev` above it.
+fn configure(machine: Machine, source: &Path, objects: &Path, flags: &[&str], log: &str) -> Result<()> {
+    let script = if source.join("configure").is_file() { "./configure" } else { "auto/configure" };
+    let objects = format!("--builddir={}", objects.display());
+    cross::nginx(machine, Cmd::new("sh")).arg(script).args(flags).arg(objects).dir(source).logged(log)
 }
 
 /// Lets cargo download a version of the crate `nginx-src`, and asks where nginx's sources in it lie.

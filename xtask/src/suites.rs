@@ -3,9 +3,10 @@
 //! A step that fails does not stop the rest. The real proxies come last, and after them only the table of steps and why
 //! those failed that did: logs are often cut to their end.
 
+mod own;
 mod report;
 
-use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy, Source};
 
 use crate::build::{self, Build};
 use crate::docker;
@@ -42,6 +43,8 @@ pub(crate) enum Step {
     Docker,
     /// The demo, whose every row must be as expected.
     Demo,
+    /// The module for an nginx of one's own, by its path.
+    Own,
     /// In each further Envoy the suites that it takes.
     Envoys,
     /// In each further nginx the suites that it takes.
@@ -54,7 +57,7 @@ pub(crate) enum Step {
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Fmt,
         Self::Purity,
         Self::Floors,
@@ -66,6 +69,7 @@ impl Step {
         Self::Operations,
         Self::Docker,
         Self::Demo,
+        Self::Own,
         Self::Envoys,
         Self::Nginxes,
         Self::Aarch64,
@@ -86,6 +90,7 @@ impl Step {
             Self::Operations => "operations",
             Self::Docker => "docker",
             Self::Demo => "demo",
+            Self::Own => "own",
             Self::Envoys => "envoys",
             Self::Nginxes => "nginxes",
             Self::Aarch64 => "aarch64",
@@ -104,6 +109,7 @@ impl Step {
             Self::Docker if docker::missing().is_some() => Vec::new(),
             Self::Docker => docker::needs(),
             Self::Demo => demo_needs(),
+            Self::Own => own::needs(),
             Self::Envoys | Self::Nginxes | Self::Aarch64 => of_further(),
             Self::Packages | Self::Operations | Self::Proxies => {
                 let is_for_packages = |proxy: &Proxy| proxy.package.is_some() || proxy.takes(Artifact::EnvoyModule);
@@ -127,9 +133,11 @@ fn further_of(step: Step, further: &[&'static Proxy]) -> Vec<&'static Proxy> {
 
 /// What it takes to run a proxy with ours in it.
 fn needs_of(proxy: &'static Proxy) -> Vec<Part> {
-    let mut needs: Vec<_> = Build::of(proxy).flat_map(Build::needs).collect();
-    needs.extend([Part::Packages, Part::Proxy(proxy)]);
-    needs
+    let needs: Vec<_> = Build::of(proxy).flat_map(Build::needs).collect();
+    let others = [Part::Packages, Part::Proxy(proxy)].into_iter();
+    // Of somebody's own the build needs all that there is.
+    let others = others.filter(|_| !matches!(proxy.source, Source::Own { .. }));
+    needs.iter().copied().chain(others).collect()
 }
 
 /// What the demo shows.
@@ -138,11 +146,21 @@ fn demo_needs() -> Vec<Part> {
     builds.chain(proxies::envoy().into_iter().map(Part::Proxy)).collect()
 }
 
-/// Runs the steps, those for further proxies in the `chosen` ones; the answer is whether all went well. The last line says
-/// so already.
-pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
-    let further = proxies::on_every_machine().filter(|proxy| proxy.suites.is_some());
-    let further: Vec<_> = further.filter(|proxy| chosen.is_empty() || chosen.contains(proxy)).collect();
+/// What is to be run.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// These steps, in whatever order.
+    pub(crate) steps: Vec<Step>,
+    /// Those for further proxies in these alone, if there are any.
+    pub(crate) proxies: Vec<&'static Proxy>,
+    /// In them also what they take only where all is to be run.
+    pub(crate) everything: bool,
+}
+
+/// Runs the steps; the answer is whether all went well. The last line says so already.
+pub(crate) fn run(Selection { steps, proxies: chosen, everything }: &Selection) -> bool {
+    let in_file = || proxies::on_every_machine().filter(|proxy| proxy.suites.is_some()).collect();
+    let further: Vec<&'static Proxy> = if chosen.is_empty() { in_file() } else { chosen.clone() };
     let mut report = Report::default();
     let mut parts = Vec::new();
     for part in steps.iter().flat_map(|step| step.needs(&further)) {
@@ -179,10 +197,11 @@ pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
                 report.tests("operations", &["test", "-p", "secure-callbacks-operations", "--tests"]);
             }
             Step::Demo => report.with(&demo_needs(), "demo", || crate::demo(&[])),
+            Step::Own => own::run(&mut report),
             // In one row why it can't be done here at all.
             Step::Aarch64 if report.lacks(&[Part::Aarch64], "aarch64") => {}
             Step::Envoys | Step::Nginxes | Step::Aarch64 => {
-                further_versions(&mut report, &further_of(step, &further));
+                further_versions(&mut report, &further_of(step, &further), *everything);
                 if step == Step::Aarch64 && chosen.is_empty() {
                     packages_for_aarch64(&mut report);
                 }
@@ -258,21 +277,31 @@ fn packages_for_aarch64(report: &mut Report) {
 }
 
 /// The suites that further proxies take, each in a run of its own, with what they test built first.
-fn further_versions(report: &mut Report, further: &[&'static Proxy]) {
+fn further_versions(report: &mut Report, further: &[&'static Proxy], everything: bool) {
     let mut built = Vec::new();
-    for proxy in further.iter().copied() {
+    'proxies: for proxy in further.iter().copied() {
         for build in Build::of(proxy).filter(|build| !built.contains(build)).collect::<Vec<_>>() {
             report.build(build);
+            if !report.went_well() {
+                continue 'proxies;
+            }
             built.push(build);
         }
-        for (suite, part) in proxy.further_suites() {
-            // A dot for each test: they are named where the proxies run that take every suite.
-            let tests = Cmd::cargo(["test", "-p", "secure-callbacks-harness", "--no-fail-fast", "--test", suite])
-                .args(["--", "--quiet"])
-                .args(part)
-                .env(proxies::VARIABLE, proxy.name());
+        for (suite, part) in proxy.further_suites(everything) {
             let which = part.map_or_else(|| suite.to_owned(), |part| format!("{suite} {part}"));
-            report.tests_with(&needs_of(proxy), &format!("{which} in {proxy}"), tests);
+            report.tests_with(
+                &needs_of(proxy),
+                &format!("{which} in {proxy}"),
+                in_proxy(&proxy.selector(), suite, part),
+            );
         }
     }
+}
+
+/// A suite of the harness in one proxy. A dot for each test: they are named where the proxies run that take every suite.
+fn in_proxy(proxy: &str, suite: &str, part: Option<&str>) -> Cmd {
+    Cmd::cargo(["test", "-p", "secure-callbacks-harness", "--no-fail-fast", "--test", suite])
+        .args(["--", "--quiet"])
+        .args(part)
+        .env(proxies::VARIABLE, proxy)
 }

@@ -114,22 +114,26 @@ pub struct Nginx<'p> {
     pub environment: Environment,
     /// A text of the harness's configuration, and what stands there instead.
     pub instead: Option<[&'p str; 2]>,
+    /// Whether it is to speak HTTP/3 too, if it can.
+    pub http3: bool,
 }
 
 impl Nginx<'_> {
     /// With this server, and this beside it.
     pub fn new(kind: ProxyKind, http: impl Into<String>, server: impl Into<String>) -> Result<Self> {
         let (directory, environment) = (Directory::new(kind.name())?, Vec::new());
-        Ok(Self { kind, directory, http: http.into(), server: server.into(), environment, instead: None })
+        Ok(Self { kind, directory, http: http.into(), server: server.into(), environment, instead: None, http3: false })
     }
 
     /// Starts it, with the module loaded.
     pub fn start(self) -> Result<Running> {
         let module = tools::find(self.kind)?.filter;
         let ports = Ports::new(self.kind)?;
-        let Self { kind, directory, http, server, environment, instead } = self;
+        let ports = if self.http3 { ports.and_http3(self.kind) } else { ports };
+        let Self { kind, directory, http, server, environment, instead, .. } = self;
+        nginx::write_certificate(&directory)?;
         let running = Running::start(async |application| {
-            let listen = nginx::listen(kind, ports.http1, ports.http2);
+            let listen = nginx::listen(kind, ports);
             let http = format!("{}{http}    server {{ {listen} {server} }}\n", nginx::upstream(application));
             let mut config = nginx::config(Some(&module), &environment, &http);
             if let Some([text, other]) = instead {

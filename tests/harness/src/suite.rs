@@ -4,6 +4,8 @@ use crate::tools::{self, ProxyKind};
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// A suite in the making.
 pub struct Suite {
@@ -12,6 +14,26 @@ pub struct Suite {
     trials: Vec<Trial>,
     /// Why a proxy can't be had, as far as somebody has asked.
     missing: BTreeMap<&'static str, Option<String>>,
+    /// What came of the tests, for each proxy in the order of their first ones.
+    tallies: Vec<(&'static str, Arc<Mutex<Tally>>)>,
+}
+
+/// What came of the tests on one proxy, and from when until when they ran.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    span: Option<(Instant, Instant)>,
+}
+
+impl Tally {
+    fn add(&mut self, passed: bool, start: Instant) {
+        self.passed += usize::from(passed);
+        self.failed += usize::from(!passed);
+        let first = self.span.map_or(start, |(first, _)| first.min(start));
+        self.span = Some((first, Instant::now()));
+    }
 }
 
 impl Suite {
@@ -20,7 +42,7 @@ impl Suite {
     pub fn new(name: &'static str, threads: usize) -> Self {
         let mut arguments = Arguments::from_args();
         arguments.test_threads.get_or_insert(threads);
-        Self { name, arguments, trials: Vec::new(), missing: BTreeMap::new() }
+        Self { name, arguments, trials: Vec::new(), missing: BTreeMap::new(), tallies: Vec::new() }
     }
 
     /// The tests on one proxy, to be added to. Where the proxy is missing they fail, unless skipping is allowed.
@@ -54,10 +76,33 @@ impl Suite {
             failed |= self.run_those_added();
         }
         drop(shared);
+        self.tell_of_each_proxy();
         proxy::finish(failed);
         if failed {
             std::process::exit(101);
         }
+    }
+
+    /// One line for each, which `cargo xtask test` makes a table of.
+    fn tell_of_each_proxy(&self) {
+        for (proxy, tally) in &self.tallies {
+            let Tally { passed, failed, skipped, span } = &*tally.lock().unwrap();
+            let time = span.map_or(Duration::ZERO, |(first, last)| last - first).as_secs_f32();
+            if passed + failed + skipped > 0 && !self.arguments.list {
+                let suite = self.name;
+                println!("suite {suite} in {proxy}: {passed} passed, {failed} failed, {skipped} skipped, {time:.1} s");
+            }
+        }
+    }
+
+    fn tally(&mut self, kind: ProxyKind) -> Arc<Mutex<Tally>> {
+        let name = kind.name();
+        if let Some((_, tally)) = self.tallies.iter().find(|(other, _)| *other == name) {
+            return Arc::clone(tally);
+        }
+        let tally = Arc::<Mutex<Tally>>::default();
+        self.tallies.push((name, Arc::clone(&tally)));
+        tally
     }
 
     fn run_those_added(&mut self) -> bool {
@@ -88,7 +133,19 @@ impl Tests<'_> {
     ) {
         let name = format!("{}::{}", self.kind.name(), name.as_ref());
         let kind = self.kind;
-        self.suite.add(&name, self.missing.as_deref().or(left_out), move || envoy::with(kind, test));
+        let left_out = self.missing.as_deref().or(left_out);
+        let tally = self.suite.tally(kind);
+        if left_out.is_some() {
+            let asked_for = self.suite.arguments.filter.as_deref().unwrap_or_default();
+            tally.lock().unwrap().skipped += usize::from(format!("{}::{name}", self.suite.name).contains(asked_for));
+        }
+        self.suite.add(&name, left_out, move || {
+            let start = Instant::now();
+            // One that panics has failed too.
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| envoy::with(kind, test)));
+            tally.lock().unwrap().add(matches!(outcome, Ok(Ok(()))), start);
+            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
     }
 
     /// Adds what only measures, if the command line asks for tests that are ignored otherwise.

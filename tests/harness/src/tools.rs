@@ -1,6 +1,6 @@
 //! Where the proxies and the built filters are. All of it is put there by `cargo xtask build`.
 use anyhow::{Context, Result, bail};
-use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy, Source};
+use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Product, Proxy, Source, own};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -27,7 +27,7 @@ pub struct Version {
     module_name: String,
 }
 
-/// Every entry.
+/// Every entry, and somebody's own nginx if the run is about that.
 static VERSIONS: LazyLock<Vec<Version>> = LazyLock::new(|| {
     proxies::check().unwrap_or_else(|problem| panic!("{problem}"));
     let version = |proxy| {
@@ -35,19 +35,14 @@ static VERSIONS: LazyLock<Vec<Version>> = LazyLock::new(|| {
         let name = proxy.name_as(&number);
         Version { proxy, number, module_name: name.replace("envoy-", "envoy-module-"), name }
     };
-    proxies::on_every_machine().map(version).collect()
+    let own = chosen().filter(|proxy| matches!(proxy.source, Source::Own { .. }));
+    proxies::on_every_machine().chain(own).map(version).collect()
 });
 
 /// The version of a suite's nginx is what that says: it moves.
 fn number(proxy: &Proxy) -> String {
-    if !matches!(proxy.source, Source::Debian { .. }) {
-        return proxy.version.clone();
-    }
-    let said =
-        Command::new(proxy.program(&target())).arg("-v").output().map(|output| output.stderr).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let version = said.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
-    version.unwrap_or(&proxy.version).to_owned()
+    let said = matches!(proxy.source, Source::Debian { .. }).then(|| own::ask(&proxy.program(&target())).ok());
+    said.flatten().map_or_else(|| proxy.version.clone(), |said| said.version)
 }
 
 impl ProxyKind {
@@ -94,6 +89,26 @@ impl ProxyKind {
     #[must_use]
     pub fn is_nginx(self) -> bool {
         matches!(self, Self::Nginx(_))
+    }
+
+    /// Whether it speaks HTTP/3.
+    #[must_use]
+    pub fn has_http3(self) -> bool {
+        self.proxy().http3
+    }
+
+    /// What an nginx says to `-V`: its library and its flags. Nothing where it is missing; what needs it says so.
+    #[must_use]
+    pub fn says(self) -> String {
+        own::ask(&self.proxy().program(&target())).map_or_else(|_| String::new(), |said| said.text)
+    }
+
+    /// Whether it is at least of this version.
+    #[must_use]
+    pub fn is_since(self, version: [u32; 3]) -> bool {
+        let name = self.name();
+        let numbers = name.rsplit('-').next().unwrap_or_default().split('.');
+        numbers.filter_map(|number| number.parse().ok()).collect::<Vec<u32>>().as_slice() >= version.as_slice()
     }
 
     /// Whether it tells a callback that is on its way from one that was taken.
@@ -161,6 +176,9 @@ pub struct Tools {
 /// The program alone, its version checked.
 pub fn program(kind: ProxyKind) -> Result<PathBuf> {
     let path = kind.proxy().program(&target());
+    if matches!(kind.proxy().source, Source::Own { .. }) {
+        return Ok(path);
+    }
     // `/1.40.0/` among other things, or `nginx/1.22.1`.
     let (flag, version) = match kind {
         ProxyKind::Envoy | ProxyKind::EnvoyModule => ("--version", format!("/{}/", kind.proxy().version)),

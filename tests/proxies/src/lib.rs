@@ -1,5 +1,7 @@
 //! Reads `proxies.toml`, the one place that says which Envoys and which nginxes there are, and knows where each of them
-//! is kept. `cargo xtask`, the harness and the tests of the packages go by it.
+//! is kept. `cargo xtask`, the harness and the tests of the packages go by it. An nginx that is in no file is in [`own`].
+
+pub mod own;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +9,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// Names the one proxy to run (see [`Proxy::name`]) instead of all those that take every suite.
+/// Names the one proxy to run (see [`Proxy::name`]; an nginx of one's own by its path) instead of all those that take
+/// every suite.
 pub const VARIABLE: &str = "SECURE_CALLBACKS_PROXY";
 
 /// Names the machine whose packages are looked into (see [`Machine::folder`]) instead of this one's.
@@ -28,9 +31,15 @@ pub struct Proxy {
     pub source: Source,
     /// What of ours runs in it.
     pub artifacts: Vec<Artifact>,
+    /// Whether it speaks HTTP/3.
+    #[serde(default)]
+    pub http3: bool,
     /// Those suites of the harness that run in it, in the step for further versions: a suite's name, and behind it part of
     /// the names of its tests if only some are to run. `None`: every suite, in every step.
     pub suites: Option<Vec<String>>,
+    /// Those suites that run in it too, where all is to be run.
+    #[serde(default)]
+    pub all: Vec<String>,
     /// How the module is packed for its users, if it is.
     pub package: Option<Package>,
     /// The version of ours that it came with.
@@ -89,13 +98,21 @@ pub enum Source {
         /// Its name; its version is the proxy's.
         pypi: String,
     },
+    /// Somebody's own, in no file.
+    #[serde(skip)]
+    Own {
+        /// The program.
+        program: PathBuf,
+        /// Where its source is, if somebody said so.
+        source: Option<PathBuf>,
+    },
 }
 
 impl Source {
     fn product(&self) -> Product {
         match self {
             Self::Pypi { .. } => Product::Envoy,
-            Self::System { .. } | Self::Debian { .. } | Self::Crate { .. } => Product::Nginx,
+            Self::System { .. } | Self::Debian { .. } | Self::Crate { .. } | Self::Own { .. } => Product::Nginx,
         }
     }
 }
@@ -185,8 +202,11 @@ pub fn debian() -> Result<&'static str, String> {
     }
 }
 
-/// The proxy of this name.
+/// The proxy of this name, or the nginx at this path.
 pub fn named(name: &str) -> Result<&'static Proxy, String> {
+    if name.contains('/') {
+        return own::nginx(Path::new(name), None);
+    }
     on_every_machine().find(|proxy| proxy.name() == name).ok_or_else(|| {
         let names: Vec<_> = on_every_machine().map(Proxy::name).collect();
         format!("proxies.toml has no `{name}`, but {}", names.join(", "))
@@ -200,7 +220,8 @@ impl Proxy {
         self.artifacts.contains(&artifact)
     }
 
-    /// Product and version, such as `nginx-1.22.1`, and the machine if it is not this one.
+    /// Product and version, such as `nginx-1.22.1`, and the machine if it is not this one; of somebody's own
+    /// `own-nginx-1.22.1`.
     #[must_use]
     pub fn name(&self) -> String {
         self.name_as(&self.version)
@@ -209,7 +230,8 @@ impl Proxy {
     /// The same of another version, where that is a matter of the day.
     #[must_use]
     pub fn name_as(&self, version: &str) -> String {
-        format!("{}-{version}{}", self.product.word(), self.machine.suffix())
+        let whose = if matches!(self.source, Source::Own { .. }) { "own-" } else { "" };
+        format!("{whose}{}-{version}{}", self.product.word(), self.machine.suffix())
     }
 
     /// The same version as it is for aarch64.
@@ -222,12 +244,23 @@ impl Proxy {
         };
         let (version, artifacts) = (self.version.clone(), self.artifacts.clone());
         let since = self.since.clone();
-        Some(Self { version, source, artifacts, suites, since, aarch64: None, machine: Machine::Aarch64, ..*self })
+        let (all, aarch64, machine) = (Vec::new(), None, Machine::Aarch64);
+        Some(Self { version, source, artifacts, suites, all, since, aarch64, machine, ..*self })
     }
 
-    /// Its `suites`, each with the part that the names of its tests must have. None where it takes every one.
-    pub fn further_suites(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        let suites = self.suites.iter().flatten();
+    /// What [`VARIABLE`] names it by.
+    #[must_use]
+    pub fn selector(&self) -> String {
+        match &self.source {
+            Source::Own { program, .. } => program.display().to_string(),
+            _ => self.name(),
+        }
+    }
+
+    /// Its `suites`, and where `everything` is to be run those of `all`, each with the part that the names of its tests
+    /// must have. None where it takes every one in every step.
+    pub fn further_suites(&self, everything: bool) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let suites = self.suites.iter().flatten().chain(self.all.iter().filter(move |_| everything));
         suites.map(|suite| suite.split_once(' ').map_or((suite.as_str(), None), |(suite, part)| (suite, Some(part))))
     }
 
@@ -252,6 +285,7 @@ impl Proxy {
             Source::Pypi { .. } => home.join("bin").join(self.product.word()),
             Source::Crate { .. } => home.join("sbin/nginx"),
             Source::Debian { .. } => home.join("nginx"),
+            Source::Own { program, .. } => program.clone(),
             // Debian keeps it off the search path of ordinary users.
             Source::System { .. } if Path::new("/usr/sbin/nginx").exists() => "/usr/sbin/nginx".into(),
             Source::System { .. } => "nginx".into(),
@@ -334,6 +368,9 @@ fn read(text: &str) -> Result<Vec<Proxy>, String> {
                 proxy.name()
             ));
         }
+        if proxy.suites.is_none() && !proxy.all.is_empty() {
+            return Err(format!("proxies.toml: {} takes every suite: nothing is left for `all`", proxy.name()));
+        }
     }
     whole_envoy(&proxies)?;
     systems_nginx(&proxies)?;
@@ -377,6 +414,7 @@ mod tests {
             ("debian = ", "pypi = ", "not those of such a proxy"),
             ("debian = ", "system = ", "there must be one nginx whose source is `system`, and there are 2"),
             ("1.30.6", "1.28.3", "there must be one nginx-1.28.3, and there are 2"),
+            ("suites = ", "# ", "nothing is left for `all`"),
         ] {
             assert!(good.contains(from), "{from}");
             let problem = read(&TEXT.replace(good, &good.replace(from, to))).expect_err(told);
@@ -387,11 +425,19 @@ mod tests {
     #[test]
     fn a_suite_may_be_narrowed_to_part_of_its_tests() {
         let narrowed = all().iter().find(|proxy| proxy.product == Product::Envoy).expect("an Envoy");
-        let suites: Vec<_> = narrowed.further_suites().collect();
+        let suites: Vec<_> = narrowed.further_suites(false).collect();
         assert_eq!(
             suites,
             [("vectors", None), ("hosts", Some("answered_by")), ("hosts", Some("too_old_for_the_module"))]
         );
-        assert_eq!(envoy().expect("an Envoy").further_suites().count(), 0);
+        assert_eq!(envoy().expect("an Envoy").further_suites(true).count(), 0);
+    }
+
+    #[test]
+    fn some_suites_run_only_where_all_is_to_be_run() {
+        let proxy = all().iter().rfind(|proxy| !proxy.all.is_empty()).expect("one with `all`");
+        let [few, every] = [false, true].map(|everything| proxy.further_suites(everything).collect::<Vec<_>>());
+        assert_eq!(few, [("vectors", None), ("hosts", None), ("tls", None)]);
+        assert_eq!(every, [("vectors", None), ("hosts", None), ("tls", None), ("replay", None)]);
     }
 }

@@ -38,7 +38,9 @@ fn the_guide_to_installing_says_what_is_tested_and_what_is_packed() {
         assert!(versions(&guide).contains(&version.as_str()), "docs/install.md does not name {version}");
     }
     let known = [of(Product::Envoy), of(Product::Nginx), vec![env!("CARGO_PKG_VERSION")]].concat();
-    for version in versions(&guide) {
+    // What was tried by hand is no version that is tested.
+    let tested: Vec<_> = guide.lines().filter(|line| !line.contains("by hand, ")).flat_map(versions).collect();
+    for version in tested {
         assert!(known.contains(&version), "docs/install.md names {version}, which proxies.toml has not");
     }
     for proxy in proxies::all().iter().filter(|proxy| proxy.package.is_some()) {
@@ -53,14 +55,14 @@ fn table() -> String {
         let name = match &proxy.source {
             Source::Debian { debian } => format!("{proxy} (Debian {debian}'s, lately)"),
             Source::System { system } => format!("{proxy} (Debian {system}'s)"),
-            Source::Crate { .. } | Source::Pypi { .. } => proxy.to_string(),
+            Source::Crate { .. } | Source::Pypi { .. } | Source::Own { .. } => proxy.to_string(),
         };
         let runs = proxy.artifacts.iter().map(|artifact| match artifact {
             Artifact::Filter => "filter",
             Artifact::EnvoyModule | Artifact::NginxModule => "module",
         });
         let mut suites: Vec<_> = proxy
-            .further_suites()
+            .further_suites(false)
             .map(|(suite, part)| format!("{}`{suite}`", part.map_or("", |_| "part of ")))
             .collect();
         suites.dedup();

@@ -1,10 +1,12 @@
-//! What came of the steps: a table, why those failed that did, and one count.
+//! What came of the steps: a table, one of each proxy's suites, why those failed that did, and one count.
+
+mod proxies;
 
 use std::env;
 use std::time::{Duration, Instant};
 
 use crate::build::Build;
-use crate::runner::{Count, Transcript};
+use crate::runner::{Count, InProxy, Transcript};
 use crate::setup::{self, Part, Problem};
 use crate::sh::{self, Cmd, Result};
 
@@ -53,6 +55,8 @@ struct Row {
 #[derive(Default)]
 pub(super) struct Report {
     rows: Vec<Row>,
+    /// What suites of the harness came to in each proxy.
+    in_proxies: Vec<InProxy>,
     /// Parts that could not be had, and why.
     missing: Vec<(Part, Problem)>,
 }
@@ -99,6 +103,11 @@ impl Report {
         self.with(&build.needs(), &format!("build, {}", build.title()), || build.run());
     }
 
+    /// Whether what came last went well.
+    pub(super) fn went_well(&self) -> bool {
+        self.rows.last().is_none_or(|row| matches!(row.outcome, Outcome::Passed))
+    }
+
     /// Test runners that need parts of the setup.
     pub(super) fn tests_with(&mut self, parts: &[Part], name: &str, runners: Cmd) {
         if !self.lacks(parts, name) {
@@ -140,7 +149,8 @@ impl Report {
             // Its runners have said it themselves.
             Err(problem) => Outcome::Failed(transcript.reason(&problem, REASON_LINES)),
         };
-        let Transcript { count, ignored, .. } = transcript;
+        let Transcript { count, ignored, in_proxies, .. } = transcript;
+        self.in_proxies.extend(in_proxies);
         self.rows.push(Row { name: name.into(), time: start.elapsed(), outcome, count, ignored });
     }
 
@@ -194,9 +204,13 @@ impl Report {
         sum
     }
 
-    /// Ends the run with the table, the reasons and the count; the answer is whether all went well.
+    /// Ends the run with the tables, the reasons and the count; the answer is whether all went well.
     pub(super) fn close(&self) -> bool {
         self.table();
+        if !self.in_proxies.is_empty() {
+            heading("suites in each proxy: passed, failed, skipped");
+            proxies::table(&self.in_proxies).iter().for_each(|line| println!("{line}"));
+        }
         for line in self.reasons() {
             println!("{line}");
         }
@@ -226,7 +240,7 @@ mod tests {
             count: Count::default(),
             ignored: Vec::new(),
         };
-        let close = |outcome| Report { rows: vec![row(outcome)], missing: Vec::new() }.close();
+        let close = |outcome| Report { rows: vec![row(outcome)], ..Report::default() }.close();
         assert!(close(Outcome::Passed));
         assert!(close(Outcome::Skipped("no".into())));
         assert!(!close(Outcome::Failed(vec!["no".into()])));

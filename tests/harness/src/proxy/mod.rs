@@ -34,13 +34,15 @@ pub struct Proxy {
     admin: Option<SocketAddr>,
 }
 
-/// Where one policy listens. In Envoy both are the same.
+/// Where one policy listens. In Envoy the first two are the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     /// HTTP/1.1.
     pub http1: SocketAddr,
     /// HTTP/2 with prior knowledge.
     pub http2: SocketAddr,
+    /// HTTP/3, if that is to be spoken.
+    pub http3: Option<SocketAddr>,
 }
 
 impl Ports {
@@ -48,12 +50,19 @@ impl Ports {
     pub fn new(kind: ProxyKind) -> Result<Self> {
         let http1 = free_port()?;
         let http2 = if kind.is_nginx() { free_port()? } else { http1 };
-        Ok(Self { http1, http2 })
+        Ok(Self { http1, http2, http3: None })
+    }
+
+    /// The same, and HTTP/3 where `kind` speaks it: over UDP, at the number that HTTP/1.1 has over TCP.
+    #[must_use]
+    pub fn and_http3(self, kind: ProxyKind) -> Self {
+        Self { http3: kind.has_http3().then_some(self.http1), ..self }
     }
 }
 
 impl Proxy {
-    /// A proxy with one listener for each policy (the form is the Envoy one), all before `upstream`.
+    /// A proxy with one listener for each policy (the form is the Envoy one), all before `upstream`; in all versions of
+    /// HTTP that it speaks.
     pub async fn with_policies(
         kind: ProxyKind,
         policies: &BTreeMap<String, Value>,
@@ -63,12 +72,13 @@ impl Proxy {
         let directory = Directory::new(kind.name())?;
         let mut ports = BTreeMap::new();
         for name in policies.keys() {
-            ports.insert(name.clone(), Ports::new(kind)?);
+            ports.insert(name.clone(), Ports::new(kind)?.and_http3(kind));
         }
         let mut proxy = if kind.is_nginx() {
+            nginx::write_certificate(&directory)?;
             let mut http = nginx::upstream(upstream);
             for (name, policy) in policies {
-                let listen = nginx::listen(kind, ports[name].http1, ports[name].http2);
+                let listen = nginx::listen(kind, ports[name]);
                 http.push_str(&secure_callbacks_support::nginx_block(name, policy));
                 http.push_str(&format!(
                     "\n    server {{ {listen} location / {{ secure_callbacks {name}; proxy_pass http://app; }} }}\n"
@@ -205,7 +215,8 @@ impl Proxy {
 
     /// CPU time of each worker, to the nanosecond: nginx's worker processes, or Envoy's worker threads.
     pub fn worker_cpu(&self) -> Result<Vec<Duration>> {
-        let name = if self.kind.is_nginx() { "nginx" } else { "wrk:" };
+        // One that is started by a loader of its own is called after that.
+        let name = if self.kind.is_nginx() { "" } else { "wrk:" };
         let mut used = Vec::new();
         for worker in self.workers() {
             used.extend(process::thread_cpu(worker, name)?);

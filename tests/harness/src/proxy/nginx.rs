@@ -1,5 +1,8 @@
 //! Nginx's configuration.
+use super::{Directory, Ports};
+use crate::people::People;
 use crate::tools::ProxyKind;
+use anyhow::Result;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -62,13 +65,32 @@ pub fn upstream(address: SocketAddr) -> String {
     format!("    upstream app {{ server {address}; keepalive 16; }}\n")
 }
 
-/// The `listen` lines of a server on two ports, the second for HTTP/2.
+/// The `listen` lines of a server on these ports. For HTTP/3 it has the certificate that [`write_certificate`] writes.
 #[must_use]
-pub fn listen(kind: ProxyKind, http1: SocketAddr, http2: SocketAddr) -> String {
-    if has_http2_by_server(kind) {
-        return format!("listen {http1}; listen {http2}; http2 on;");
+pub fn listen(kind: ProxyKind, Ports { http1, http2, http3 }: Ports) -> String {
+    let mut lines = if has_http2_by_server(kind) {
+        format!("listen {http1}; listen {http2}; http2 on;")
+    } else {
+        format!("listen {http1}; listen {http2} http2;")
+    };
+    if let Some(address) = http3 {
+        let _ = write!(lines, " {}", listen_quic(address));
     }
-    format!("listen {http1}; listen {http2} http2;")
+    lines
+}
+
+/// The `listen` line for HTTP/3. Each worker has a socket of its own, or datagrams of a connection would come to another.
+#[must_use]
+pub fn listen_quic(address: SocketAddr) -> String {
+    format!("listen {address} quic reuseport; {CERTIFICATE}")
+}
+
+/// The server's certificate.
+pub const CERTIFICATE: &str = "ssl_certificate server.pem; ssl_certificate_key server.key;";
+
+/// Writes that certificate.
+pub fn write_certificate(directory: &Directory) -> Result<()> {
+    People::get().server.write(directory.path(), "server")
 }
 
 /// The `listen` line of a server that speaks TLS, with HTTP/1.1 or HTTP/2 as the client and it agree.
@@ -83,6 +105,5 @@ pub fn listen_tls(kind: ProxyKind, address: SocketAddr) -> String {
 
 /// Before 1.25.1 the protocol belongs to the port, after it to the server.
 fn has_http2_by_server(kind: ProxyKind) -> bool {
-    let numbers: Vec<u32> = kind.proxy().version.split('.').filter_map(|number| number.parse().ok()).collect();
-    numbers.as_slice() >= &[1, 25, 1]
+    kind.is_since([1, 25, 1])
 }

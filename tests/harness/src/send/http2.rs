@@ -61,12 +61,13 @@ impl Connection {
     pub async fn start(&self, message: &Message) -> Result<(client::ResponseFuture, SendStream<Bytes>)> {
         let bodyless = message.framing == Framing::H2HeadersOnly;
         let mut requests = self.requests.clone().ready().await.context("a stream")?;
-        Ok(requests.send_request(head(message)?, bodyless)?)
+        Ok(requests.send_request(head(message, "http")?, bodyless)?)
     }
 }
 
-fn head(message: &Message) -> Result<Request<()>> {
-    let uri = format!("http://localhost{}", message.path);
+/// The head as both newer versions of HTTP have it.
+pub(super) fn head(message: &Message, scheme: &str) -> Result<Request<()>> {
+    let uri = format!("{scheme}://localhost{}", message.path);
     let mut request = Request::builder().method(message.method.as_str()).uri(uri).body(())?;
     *request.headers_mut() = header_map(&message.headers)?;
     if message.framing.has_length() {
@@ -75,7 +76,8 @@ fn head(message: &Message) -> Result<Request<()>> {
     Ok(request)
 }
 
-fn header_map(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<HeaderMap> {
+/// The fields as both have them.
+pub(super) fn header_map(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<HeaderMap> {
     let mut map = HeaderMap::new();
     for (name, value) in fields {
         map.append(HeaderName::from_bytes(name)?, HeaderValue::from_bytes(value)?);
@@ -113,10 +115,7 @@ pub async fn send_data(stream: &mut SendStream<Bytes>, bytes: &[u8]) -> Result<(
 /// Reads a whole reply.
 pub async fn read(response: client::ResponseFuture) -> Result<Reply> {
     let (head, mut stream) = response.await.context("the HTTP/2 reply")?.into_parts();
-    let mut headers = Fields::default();
-    for (name, value) in &head.headers {
-        headers.push(name.as_str(), value.as_bytes());
-    }
+    let headers = fields(&head.headers);
     let mut body = Vec::new();
     while let Some(data) = stream.data().await {
         let data = data.context("the HTTP/2 reply's body")?;
@@ -124,4 +123,13 @@ pub async fn read(response: client::ResponseFuture) -> Result<Reply> {
         body.extend_from_slice(&data);
     }
     Ok(Reply { status: head.status.as_u16(), headers, body })
+}
+
+/// The fields of a reply as both have them.
+pub(super) fn fields(map: &HeaderMap) -> Fields {
+    let mut fields = Fields::default();
+    for (name, value) in map {
+        fields.push(name.as_str(), value.as_bytes());
+    }
+    fields
 }

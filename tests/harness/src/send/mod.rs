@@ -8,6 +8,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 pub mod http1;
 pub mod http2;
+pub mod http3;
+pub mod tap;
 pub mod tls;
 
 /// How long a reply may take: longer is a failure, never a hang.
@@ -155,5 +157,5 @@ pub async fn connect(from: Option<IpAddr>, to: SocketAddr) -> Result<TcpStream> 
 
 /// Like [`send`], for one address that speaks both.
 pub async fn send_to(address: SocketAddr, message: &Message) -> Result<Reply> {
-    send(crate::proxy::Ports { http1: address, http2: address }, message).await
+    send(crate::proxy::Ports { http1: address, http2: address, http3: None }, message).await
 }

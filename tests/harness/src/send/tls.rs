@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -56,6 +57,14 @@ impl Client {
         Self { from: Some(address), ..self }
     }
 
+    /// The same, which sends what it is given before the handshake is done, where an earlier session allows it.
+    #[must_use]
+    pub fn early(self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.enable_early_data = true;
+        Self { config: Arc::new(config), ..self }
+    }
+
     /// The same, meaning the server `name`, which its certificate must carry; `is_named`: saying so in the handshake.
     /// Sessions are shared with `self`.
     #[must_use]
@@ -66,15 +75,44 @@ impl Client {
     /// Opens a connection that speaks `protocol` (an ALPN name). In TLS 1.3 a server that refuses the certificate says
     /// so only when the connection is first read.
     pub async fn open(&self, address: SocketAddr, protocol: &[u8]) -> Result<Session> {
-        let mut config = ClientConfig::clone(&self.config);
-        config.alpn_protocols = vec![protocol.to_vec()];
-        config.enable_sni = self.is_named;
         let stream = connect(self.from, address).await?;
-        let handshake = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(self.name)?, stream);
+        let connector = TlsConnector::from(Arc::new(self.offering(protocol))).early_data(self.config.enable_early_data);
+        let handshake = connector.connect(ServerName::try_from(self.name)?, stream);
         let handshake = tokio::time::timeout(PATIENCE, handshake).await;
         let stream = handshake.context("no TLS handshake in time")?.context("the TLS handshake")?;
         let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
         Ok(Session { stream, resumed })
+    }
+
+    /// Sends `message` over a connection of its own, in HTTP/1.1, as much of it before the handshake is done as goes;
+    /// whether the proxy took that. It does not where no session of this client allows it.
+    pub async fn send_early(&self, address: SocketAddr, message: &Message) -> Result<(Reply, bool)> {
+        let exchange = async {
+            let mut stream = self.open(address, b"http/1.1").await?.stream;
+            stream.write_all(&http1::writes(message).concat()).await?;
+            stream.flush().await?;
+            let accepted = stream.get_ref().1.is_early_data_accepted();
+            Ok((http1::Connection::over(stream).reply().await?, accepted))
+        };
+        tokio::time::timeout(PATIENCE, exchange).await.with_context(|| format!("no reply within {PATIENCE:?}"))?
+    }
+
+    /// Its configuration, offering this protocol and no other.
+    pub(super) fn offering(&self, protocol: &[u8]) -> ClientConfig {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        config.enable_sni = self.is_named;
+        config
+    }
+
+    /// The server that it means.
+    pub(super) fn server_name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where it sends from, if it is told.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.from
     }
 
     /// Sends `message` over a connection of its own, as HTTP/1.1 or HTTP/2 as its framing asks.

@@ -53,7 +53,7 @@ fn without_the_filter(kind: ProxyKind) -> Result<()> {
     let directory = Directory::new("without-filter")?;
     let running = Running::start(async |application| {
         if kind.is_nginx() {
-            let listen = nginx::listen(kind, ports.http1, ports.http2);
+            let listen = nginx::listen(kind, ports);
             let server = format!("    server {{ {listen} location / {{ proxy_pass http://app; }} }}\n");
             let http = nginx::upstream(application) + &server;
             Proxy::nginx(kind, directory, &nginx::config(None, &[], &http), &Vec::new()).await

@@ -27,8 +27,7 @@ pub(crate) fn add(tests: &mut Tests<'_>) {
         let name = "nginx_itself_logs_a_repeated_token_at_info";
         tests.add(name, move || repeated_token(kind));
     }
-    // What is compiled here is so without debugging.
-    if !matches!(kind.proxy().source, secure_callbacks_proxies::Source::Crate { .. }) {
+    if !kind.is_nginx() || kind.says().contains("--with-debug") {
         tests.add("the_proxy_itself_logs_tokens_at_debug", move || debug(kind));
     }
     if !kind.is_nginx() {

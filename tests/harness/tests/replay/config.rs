@@ -22,7 +22,7 @@ pub(crate) fn nginx_config(
         + http_lines;
     for (index, policy) in policies.iter().enumerate() {
         let name = NAMES[index];
-        let listen = nginx::listen(kind, ports[index].http1, ports[index].http2);
+        let listen = nginx::listen(kind, ports[index]);
         http.push_str(&nginx_block(name, policy));
         http.push_str(&format!(
             "

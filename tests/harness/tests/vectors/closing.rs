@@ -19,7 +19,7 @@ impl Stage {
         ];
         for (name, check) in checks {
             let stage = Arc::clone(self);
-            tests.add(format!("end::{name}"), move || check(&stage, stage.running()?));
+            tests.add(format!("{}end::{name}", self.over.label()), move || check(&stage, stage.running()?));
         }
     }
 

@@ -1,4 +1,5 @@
-//! Every row of `tests/vectors` as real bytes through every real proxy: `vectors::<proxy>::<row>`.
+//! Every row of `tests/vectors` as real bytes through every real proxy: `vectors::<proxy>::<row>`, and where it speaks
+//! HTTP/3 once more over that: `vectors::<proxy>::http3::<row>`.
 //!
 //! A row passes when status, code, reply and forwarded request are as the table says, and when of a refused callback
 //! not one byte reached the application. That last thing is asked again of the whole run when all rows are through.
@@ -12,10 +13,12 @@ use checks::{check_forwarded, check_reply};
 use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::ids;
 use secure_callbacks_harness::lazy::Lazy;
+use secure_callbacks_harness::people::{People, Who};
 use secure_callbacks_harness::proxy::{self, Proxy};
 use secure_callbacks_harness::running::Running;
 use secure_callbacks_harness::runtime::wait;
-use secure_callbacks_harness::send::{self, Message, Reply};
+use secure_callbacks_harness::send::tls::Version;
+use secure_callbacks_harness::send::{self, Message, Reply, http3};
 use secure_callbacks_harness::suite::{Suite, Tests};
 use secure_callbacks_harness::tools::ProxyKind;
 use secure_callbacks_harness::upstream::{Answer, Gate};
@@ -30,8 +33,9 @@ const THREADS: usize = 16;
 fn main() {
     let mut suite = Suite::new("vectors", THREADS);
     let vectors = Arc::new(load().unwrap_or_else(|error| panic!("{error}")));
-    let kinds = ProxyKind::all().into_iter();
-    let stages: Vec<_> = kinds.map(|kind| Arc::new(Stage::new(kind, Arc::clone(&vectors)))).collect();
+    let both = |kind: ProxyKind| [Some(Over::Tcp), kind.has_http3().then_some(Over::Quic)].into_iter().flatten();
+    let all = ProxyKind::all().into_iter().flat_map(|kind| both(kind).map(move |over| (kind, over)));
+    let stages: Vec<_> = all.map(|(kind, over)| Arc::new(Stage::new(kind, over, Arc::clone(&vectors)))).collect();
     for index in 0..vectors.rows.len() {
         // One row through all proxies, then the next: so they start side by side.
         stages.iter().for_each(|stage| stage.add(index, &mut suite.on(stage.kind)));
@@ -41,9 +45,27 @@ fn main() {
     });
 }
 
-/// One proxy and all that went through it.
+/// What a row goes over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// HTTP/1.1 or HTTP/2, as its framing says.
+    Tcp,
+    /// HTTP/3: with length, pieces and trailers as the framing has them.
+    Quic,
+}
+
+impl Over {
+    /// What the names of its tests begin with.
+    fn label(self) -> &'static str {
+        if self == Self::Quic { "http3::" } else { "" }
+    }
+}
+
+/// One proxy and all that went through it. What is remembered over one version of HTTP is known in all: each has a proxy of
+/// its own.
 struct Stage {
     kind: ProxyKind,
+    over: Over,
     vectors: Arc<Vectors>,
     running: Lazy<Running>,
     sent: Mutex<Sent>,
@@ -59,8 +81,8 @@ struct Sent {
 }
 
 impl Stage {
-    fn new(kind: ProxyKind, vectors: Arc<Vectors>) -> Self {
-        Self { kind, vectors, running: Lazy::default(), sent: Mutex::default() }
+    fn new(kind: ProxyKind, over: Over, vectors: Arc<Vectors>) -> Self {
+        Self { kind, over, vectors, running: Lazy::default(), sent: Mutex::default() }
     }
 
     fn host(&self) -> Host {
@@ -78,121 +100,23 @@ impl Stage {
 
     fn add(self: &Arc<Self>, index: usize, tests: &mut Tests<'_>) {
         let row = &self.vectors.rows[index];
+        let name = format!("{}{}", self.over.label(), row.name);
+        let connection_specific = row.request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection"));
         match row.expect_for(self.host()) {
-            Err(reason) => tests.add_unless(Some(reason), &row.name, || Ok(())),
+            Ok(_) if self.over == Over::Quic && connection_specific => {
+                tests.add_unless(Some("HTTP/3 has no Connection header"), name, || Ok(()));
+            }
+            Err(reason) => tests.add_unless(Some(reason), name, || Ok(())),
             Ok(case) => {
                 let stage = Arc::clone(self);
-                tests.add(&row.name, move || stage.run(&stage.vectors.rows[index], &case));
+                tests.add(name, move || stage.run(&stage.vectors.rows[index], &case));
             }
         }
     }
 
     fn run(&self, row: &Row, case: &Case) -> Result<()> {
-        let running = self.running()?;
-        let id = ids::unique();
-        let outcome: Result<()> = wait(async {
-            // The rows before, the row, and the very same bytes again: all under one id, counted as they go.
-            let before = row.render_before(now(), &id);
-            let steps = before.len();
-            for (index, (rendered, expect)) in before.iter().enumerate() {
-                let step = self.once(running, row, rendered, expect, &id, index + 1).await;
-                step.with_context(|| format!("what is sent before, number {}", index + 1))?;
-            }
-            let rendered = row.render(now(), &id);
-            self.remember_signature(&rendered);
-            let mut sent = steps + 1;
-            if let Some(meanwhile) = &case.meanwhile {
-                self.meanwhile(running, row, &rendered, (&case.expect, meanwhile), &id, sent).await?;
-                sent += 1;
-            } else {
-                self.once(running, row, &rendered, &case.expect, &id, sent).await.context("first sending")?;
-            }
-            if let Some(again) = &case.again {
-                self.once(running, row, &rendered, again, &id, sent + 1).await.context("sent again")?;
-            }
-            Ok(())
-        });
-        outcome.with_context(|| format!("{} ({})\n{}", row.name, row.why, log_of(running, &id)))
-    }
-
-    /// Sends, and once more before the upstream has answered: that one's line comes first in the access log.
-    async fn meanwhile(
-        &self,
-        running: &Running,
-        row: &Row,
-        rendered: &Rendered,
-        (first, meanwhile): (&Expectation, &Expectation),
-        id: &str,
-        sending: usize,
-    ) -> Result<()> {
-        let gate = Gate::default();
-        running.upstream.script(id, [Answer::status(200).behind(&gate), Answer::status(200)]);
-        let before = running.upstream.deliveries(id);
-        let first = async { self.once(running, row, rendered, first, id, sending + 1).await.context("first sending") };
-        let second = async {
-            let arrived = running.upstream.arrives(id, before + 1).await;
-            let outcome = self.once(running, row, rendered, meanwhile, id, sending).await.context("sent meanwhile");
-            gate.open();
-            ensure!(arrived, "the first sending does not reach the upstream");
-            outcome
-        };
-        // What the first meets is no news where the second went wrong.
-        let (first, second) = tokio::join!(first, second);
-        second.and(first)
-    }
-
-    /// Sends once and checks all that can be seen; `sending` counts what went out under `id`, from 1.
-    async fn once(
-        &self,
-        running: &Running,
-        row: &Row,
-        rendered: &Rendered,
-        expect: &Expectation,
-        id: &str,
-        sending: usize,
-    ) -> Result<()> {
-        if self.kind.is_nginx() && rendered.framing == Framing::H2Trailers {
-            return self.ended_by_nginx(running, row, rendered, id).await;
-        }
-        let expect = rendered.fill(expect);
-        let nth = self.due(id, row, expect.forwarded());
-        let reply = send(running, row, rendered).await?;
-        // Another sending may have gone out since.
-        let due = self.due_now(id);
-        ensure!(reply.status == expect.status, "status {} instead of {}: {reply:?}", reply.status, expect.status);
-        check_reply(&reply, &expect)?;
-        if expect.forwarded() {
-            let requests = running.upstream.requests(id);
-            ensure!(requests.len() == due, "{} requests at the upstream instead of {due}", requests.len());
-            check_forwarded(&requests[nth - 1], rendered, &expect)?;
-        } else if row_exposes(&self.vectors, row) {
-            let code = reply.code();
-            ensure!(code == expect.code, "code {code:?} instead of {:?}: {}", expect.code, reply.text());
-        }
-        let logged = logged_code(running, id, sending).await?;
-        ensure!(
-            expect.code.as_deref().unwrap_or("-") == logged,
-            "the access log says {logged:?} instead of {:?}",
-            expect.code
-        );
-        ensure!(
-            running.upstream.deliveries(id) == due && running.upstream.saw(id) == (due > 0),
-            "the upstream saw {} deliveries instead of {due}",
-            running.upstream.deliveries(id)
-        );
-        Ok(())
-    }
-
-    /// Nginx itself knows no trailers in HTTP/2: it ends the connection at them, whatever the callback is worth. A bad
-    /// head is answered before that. Either way nothing may be forwarded.
-    async fn ended_by_nginx(&self, running: &Running, row: &Row, rendered: &Rendered, id: &str) -> Result<()> {
-        self.due(id, row, false);
-        if let Ok(reply) = send(running, row, rendered).await {
-            ensure!(reply.status >= 400, "status {}: {}", reply.status, reply.text());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        ensure!(!running.upstream.saw(id), "it reached the upstream");
-        Ok(())
+        let run = Run { stage: self, running: self.running()?, row, id: &ids::unique() };
+        wait(run.whole(case)).with_context(|| format!("{} ({})\n{}", row.name, row.why, log_of(run.running, run.id)))
     }
 
     /// How many requests with `id` are due at the upstream, now that one more goes out.
@@ -217,8 +141,119 @@ impl Stage {
     }
 }
 
-async fn send(running: &Running, row: &Row, rendered: &Rendered) -> Result<Reply> {
-    send::send(running.proxy.ports(&row.policy), &Message::from(rendered)).await
+/// One row on its way: what is sent before it, itself, and the very same bytes again, all under one id and counted as they
+/// go.
+struct Run<'r> {
+    stage: &'r Stage,
+    running: &'r Running,
+    row: &'r Row,
+    id: &'r str,
+}
+
+impl Run<'_> {
+    async fn whole(&self, case: &Case) -> Result<()> {
+        let before = self.row.render_before(now(), self.id);
+        let steps = before.len();
+        for (index, (rendered, expect)) in before.iter().enumerate() {
+            let step = self.once(rendered, expect, index + 1).await;
+            step.with_context(|| format!("what is sent before, number {}", index + 1))?;
+        }
+        let rendered = self.row.render(now(), self.id);
+        self.stage.remember_signature(&rendered);
+        let mut sent = steps + 1;
+        if let Some(meanwhile) = &case.meanwhile {
+            self.meanwhile(&rendered, (&case.expect, meanwhile), sent).await?;
+            sent += 1;
+        } else {
+            self.once(&rendered, &case.expect, sent).await.context("first sending")?;
+        }
+        if let Some(again) = &case.again {
+            self.once(&rendered, again, sent + 1).await.context("sent again")?;
+        }
+        Ok(())
+    }
+
+    /// Sends, and once more before the upstream has answered: that one's line comes first in the access log.
+    async fn meanwhile(
+        &self,
+        rendered: &Rendered,
+        (first, meanwhile): (&Expectation, &Expectation),
+        sending: usize,
+    ) -> Result<()> {
+        let (upstream, id) = (&self.running.upstream, self.id);
+        let gate = Gate::default();
+        upstream.script(id, [Answer::status(200).behind(&gate), Answer::status(200)]);
+        let before = upstream.deliveries(id);
+        let first = async { self.once(rendered, first, sending + 1).await.context("first sending") };
+        let second = async {
+            let arrived = upstream.arrives(id, before + 1).await;
+            let outcome = self.once(rendered, meanwhile, sending).await.context("sent meanwhile");
+            gate.open();
+            ensure!(arrived, "the first sending does not reach the upstream");
+            outcome
+        };
+        // What the first meets is no news where the second went wrong.
+        let (first, second) = tokio::join!(first, second);
+        second.and(first)
+    }
+
+    /// Sends once and checks all that can be seen; `sending` counts what went out under the id, from 1.
+    async fn once(&self, rendered: &Rendered, expect: &Expectation, sending: usize) -> Result<()> {
+        let Self { stage, running, row, id } = self;
+        if stage.kind.is_nginx() && rendered.framing == Framing::H2Trailers && stage.over == Over::Tcp {
+            return self.ended_by_nginx(rendered).await;
+        }
+        let expect = rendered.fill(expect);
+        let nth = stage.due(id, row, expect.forwarded());
+        let reply = self.send(rendered).await?;
+        // Another sending may have gone out since.
+        let due = stage.due_now(id);
+        ensure!(reply.status == expect.status, "status {} instead of {}: {reply:?}", reply.status, expect.status);
+        check_reply(&reply, &expect)?;
+        if expect.forwarded() {
+            let requests = running.upstream.requests(id);
+            ensure!(requests.len() == due, "{} requests at the upstream instead of {due}", requests.len());
+            check_forwarded(&requests[nth - 1], rendered, &expect)?;
+        } else if row_exposes(&stage.vectors, row) {
+            let code = reply.code();
+            ensure!(code == expect.code, "code {code:?} instead of {:?}: {}", expect.code, reply.text());
+        }
+        let logged = logged_code(running, id, sending).await?;
+        ensure!(
+            expect.code.as_deref().unwrap_or("-") == logged,
+            "the access log says {logged:?} instead of {:?}",
+            expect.code
+        );
+        ensure!(
+            running.upstream.deliveries(id) == due && running.upstream.saw(id) == (due > 0),
+            "the upstream saw {} deliveries instead of {due}",
+            running.upstream.deliveries(id)
+        );
+        Ok(())
+    }
+
+    /// Nginx itself knows no trailers in HTTP/2: it ends the connection at them, whatever the callback is worth. A bad
+    /// head is answered before that. Either way nothing may be forwarded.
+    async fn ended_by_nginx(&self, rendered: &Rendered) -> Result<()> {
+        self.stage.due(self.id, self.row, false);
+        if let Ok(reply) = self.send(rendered).await {
+            ensure!(reply.status >= 400, "status {}: {}", reply.status, reply.text());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ensure!(!self.running.upstream.saw(self.id), "it reached the upstream");
+        Ok(())
+    }
+
+    async fn send(&self, rendered: &Rendered) -> Result<Reply> {
+        let (ports, message) = (self.running.proxy.ports(&self.row.policy), Message::from(rendered));
+        match self.stage.over {
+            Over::Tcp => send::send(ports, &message).await,
+            Over::Quic => {
+                let client = People::get().client(Who::Nobody, Version::Tls13)?;
+                http3::send(&client, ports.http3.context("no HTTP/3")?, &message).await
+            }
+        }
+    }
 }
 
 /// The code in the access log for the `sending`-th request with `id`.

@@ -22,7 +22,7 @@ pub(crate) const REFUSED: &str = "refused";
 /// Plain ports on loopback that lead to the proxy as `holder`.
 pub(crate) async fn ports(through: Through, holder: Holder) -> Result<Ports> {
     let dial = |protocol| Dialer::new(through.service(), PORT, holder, protocol);
-    Ok(Ports { http1: dial("http/1.1")?.plain_port().await?, http2: dial("h2")?.plain_port().await? })
+    Ok(Ports { http1: dial("http/1.1")?.plain_port().await?, http2: dial("h2")?.plain_port().await?, http3: None })
 }
 
 /// Status and code as the tables write them.

@@ -48,9 +48,9 @@ impl Through {
 
     pub(crate) fn ports(self) -> Ports {
         match self {
-            Self::Envoy => Ports { http1: local(18081), http2: local(18081) },
-            Self::EnvoyModule => Ports { http1: local(18085), http2: local(18085) },
-            Self::Nginx => Ports { http1: local(18082), http2: local(18083) },
+            Self::Envoy => Ports { http1: local(18081), http2: local(18081), http3: None },
+            Self::EnvoyModule => Ports { http1: local(18085), http2: local(18085), http3: None },
+            Self::Nginx => Ports { http1: local(18082), http2: local(18083), http3: None },
         }
     }
 
