@@ -104,9 +104,9 @@ impl Artifact {
 /// A way of packing the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Package {
-    /// As Debian packs the modules of its nginx.
+    /// As the Debian of this number packs the modules of its nginx.
     #[serde(rename = "debian")]
-    Debian,
+    Debian(u32),
     /// As nginx.org packs its own.
     #[serde(rename = "nginx.org")]
     NginxOrg,
@@ -143,10 +143,7 @@ pub fn system_nginx() -> Result<&'static Proxy, String> {
 
 /// The Debian that the machine's own nginx is expected from: what clean roots and images are made of.
 pub fn debian() -> Result<&'static str, String> {
-    match &system_nginx()?.source {
-        Source::System { system } => Ok(system),
-        _ => Err("the system's nginx is of no Debian".into()),
-    }
+    system_nginx()?.suite().ok_or_else(|| "the system's nginx is of no Debian".into())
 }
 
 /// The proxy of this name.
@@ -168,6 +165,15 @@ impl Proxy {
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}-{}", self.product.word(), self.version)
+    }
+
+    /// The Debian whose nginx it is, if it is one's.
+    #[must_use]
+    pub fn suite(&self) -> Option<&str> {
+        match &self.source {
+            Source::System { system: suite } | Source::Debian { debian: suite } => Some(suite),
+            Source::Crate { .. } | Source::Pypi { .. } => None,
+        }
     }
 
     /// Its `suites`, each with the part that the names of its tests must have. None where it takes every one.

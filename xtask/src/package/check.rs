@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use super::{builds, directory, pack, tree};
+use super::{directory, pack, tree, within_reach};
 use crate::build;
 use crate::sh::{self, Result};
 
@@ -22,7 +22,7 @@ pub(super) fn rebuild() -> Result<()> {
     let again = sh::target().join("packages-again");
     let (build, dist, packages) = (again.join("build"), again.join("dist"), again.join("packages"));
     tree::empty(&again)?;
-    builds().into_iter().try_for_each(|artifact| artifact.run_into(&build, &dist))?;
+    within_reach().into_iter().try_for_each(|artifact| artifact.run_into(&build, &dist))?;
     pack(&dist, &packages)?;
     compare(&directory(), &packages)?;
     fs::remove_dir_all(&again).ok();
@@ -48,7 +48,7 @@ fn compare(first: &Path, second: &Path) -> Result<()> {
 fn paths(dist: &Path) -> Result<()> {
     let home = env::var_os("CARGO_HOME").or_else(|| env::var_os("HOME")).map(PathBuf::from);
     let own: Vec<_> = [Some(sh::root()), home].into_iter().flatten().collect();
-    for artifact in builds() {
+    for artifact in within_reach() {
         let artifact = artifact.file()?;
         let content = tree::read(&dist.join(&artifact))?;
         for path in &own {

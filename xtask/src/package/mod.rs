@@ -14,6 +14,8 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use secure_callbacks_proxies::{Proxy, Source};
+
 use crate::build::{self, Build};
 use crate::setup::Part;
 use crate::sh::{self, Cmd, Result};
@@ -21,9 +23,10 @@ use release::Release;
 
 pub(crate) use check::check;
 
-/// What making the packages needs.
+/// What making the packages needs, but for what may be out of reach.
 pub(crate) fn needs() -> Vec<Part> {
-    builds().into_iter().flat_map(Build::needs).collect()
+    let parts = builds().into_iter().flat_map(Build::needs);
+    parts.filter(|part| !matches!(part, Part::Proxy(Proxy { source: Source::Debian { .. }, .. }))).collect()
 }
 
 /// What is packed.
@@ -33,6 +36,18 @@ fn builds() -> Vec<Build> {
         Build::NginxModule(proxy) => proxy.package.is_some(),
     };
     Build::all().into_iter().filter(is_packed).collect()
+}
+
+/// What of it can be packed here. What can't is told: it is out of reach, or the setup has said why not.
+fn within_reach() -> Vec<Build> {
+    let is_there = |build: &Build| {
+        let is_there = build.needs().into_iter().all(Part::is_there);
+        if !is_there {
+            println!("left out of the packages: {}", build.title());
+        }
+        is_there
+    };
+    builds().into_iter().filter(is_there).collect()
 }
 
 /// Builds the artifacts and packs them; `twice`: and does it all again, from nothing, to compare.
@@ -60,7 +75,7 @@ fn directory() -> PathBuf {
 fn pack(dist: &Path, out: &Path) -> Result<Vec<String>> {
     tree::empty(out)?;
     let release = Release::read()?;
-    for build in builds() {
+    for build in within_reach() {
         let artifact = dist.join(build.file()?);
         match build {
             Build::Filter | Build::EnvoyModule => plain::pack(&release, build, &artifact, out)?,
