@@ -8,7 +8,7 @@ use std::process::Command;
 
 use secure_callbacks_harness::proxy::Directory;
 use secure_callbacks_harness::tools;
-use secure_callbacks_packages::{package, packages, run};
+use secure_callbacks_packages::{MODULE, package, packages, run};
 use secure_callbacks_proxies::{self as proxies, Artifact, Package};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -92,7 +92,7 @@ fn the_images_hold_one_file_where_clusters_look_for_it() {
 #[test]
 fn the_lists_name_what_is_linked_and_nothing_else() {
     let modules = proxies::all().iter().filter_map(|proxy| match proxy.package? {
-        Package::Debian => Some("libnginx-mod".to_owned()),
+        Package::Debian(number) => Some(format!("{MODULE}_{}-1~deb{number}", env!("CARGO_PKG_VERSION"))),
         Package::NginxOrg => Some(format!("nginx-module-secure-callbacks_{}+", proxy.version)),
     });
     let modules = modules.map(|prefix| (prefix, "nginx-sys"));

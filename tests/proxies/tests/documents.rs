@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use secure_callbacks_proxies::{self as proxies, Product, Proxy};
+use secure_callbacks_proxies::{self as proxies, Package, Product, Proxy};
 
 fn read(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the root");
@@ -48,6 +48,13 @@ fn the_guide_to_installing_says_what_is_tested_and_what_is_packed() {
 }
 
 #[test]
+fn the_example_calls_with_the_script_of_the_guide_to_installing() {
+    let guide = read("docs/install.md");
+    let script = guide.split("\n```sh send-callback.sh\n").nth(1).and_then(|rest| rest.split("\n```").next());
+    assert_eq!(script.expect("the script"), read("packaging/docker/send-callback.sh").trim_end());
+}
+
+#[test]
 fn images_are_made_from_the_debian_of_the_system_s_nginx() {
     let debian = proxies::debian().expect("a Debian");
     let begins = format!("debian:{debian}-slim");
@@ -55,6 +62,13 @@ fn images_are_made_from_the_debian_of_the_system_s_nginx() {
         let text = read(&format!("tests/docker/{image}/Dockerfile"));
         assert!(text.lines().any(|line| line == format!("FROM {begins}")), "{image}'s Dockerfile is not FROM {begins}");
     }
+    let text = read("packaging/docker/Dockerfile");
+    let bases: Vec<_> = text.lines().filter(|line| line.starts_with("FROM ")).collect();
+    assert!(!bases.is_empty() && bases.iter().all(|line| line.starts_with(&format!("FROM {begins} AS "))), "{bases:?}");
+    let Some(Package::Debian(number)) = proxies::system_nginx().expect("an nginx").package else {
+        panic!("no package")
+    };
+    assert!(text.contains(&format!("~deb{number}_*.deb")), "packaging/docker/Dockerfile installs another package");
     let script = read("tests/docker/base-image");
     assert!(script.contains(&format!("image={begins}\n")), "tests/docker/base-image makes another image");
 }

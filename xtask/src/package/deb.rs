@@ -59,7 +59,7 @@ impl Deb {
             fs::copy(from, &to).map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
         };
         tree::empty(&source.join("debian"))?;
-        for file in ["changelog", "copyright", "postrm", "rules"] {
+        for file in ["changelog", "copyright", "postrm", "prerm", "rules"] {
             copy(&packaging(file), &format!("debian/{file}"))?;
         }
         for file in ["control", "postinst"] {

@@ -14,7 +14,7 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secure_callbacks_proxies::{Proxy, Source};
+use secure_callbacks_proxies::{self as proxies, Proxy, Source};
 
 use crate::build::{self, Build};
 use crate::setup::Part;
@@ -65,6 +65,14 @@ pub(crate) fn run(twice: bool) -> Result<()> {
 /// Packs what is built; tests read it from there.
 pub(crate) fn pack_built() -> Result<()> {
     pack(&build::dist(), &directory()).map(|_| ())
+}
+
+/// Packs the module for the system's nginx alone: what the image in `packaging/docker` installs.
+pub(crate) fn pack_for_image() -> Result<()> {
+    let nginx = proxies::system_nginx()?;
+    let module = build::dist().join(Build::NginxModule(nginx).file()?);
+    fs::create_dir_all(directory()).map_err(|error| format!("cannot create target/packages: {error}"))?;
+    deb::pack(&Release::read()?, nginx, &module, &directory())
 }
 
 fn directory() -> PathBuf {

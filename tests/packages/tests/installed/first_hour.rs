@@ -2,7 +2,7 @@
 //! the README, as they are printed, on Debian as it is installed, with its default server on port 80.
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_packages::machine::Machine;
-use secure_callbacks_packages::package;
+use secure_callbacks_packages::package_for_system;
 
 const INSTALL: &str = include_str!("../../../../docs/install.md");
 const README: &str = include_str!("../../../../README.md");
@@ -32,7 +32,7 @@ fn status(said: &str) -> Option<&str> {
 }
 
 pub(crate) fn as_it_is_printed() -> Result<()> {
-    let ours = package("libnginx-mod-http-secure-callbacks", ".deb")?;
+    let ours = package_for_system()?;
     let mut machine = Machine::isolated()?;
     machine.run(PREPARE)?;
     machine.put(&ours, "/root/here")?;
@@ -80,7 +80,7 @@ fn report_mode(machine: &mut Machine, unsigned: &str) -> Result<()> {
 
 /// The README's block for Nginx, in the place of Debian's own configuration.
 pub(crate) fn of_the_readme() -> Result<()> {
-    let ours = package("libnginx-mod-http-secure-callbacks", ".deb")?;
+    let ours = package_for_system()?;
     let mut machine = Machine::isolated()?;
     machine.run(PREPARE)?;
     machine.put(&ours, "/root/here/ours.deb")?;
