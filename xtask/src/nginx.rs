@@ -81,6 +81,11 @@ impl Nginx {
         self.beside("objs")
     }
 
+    /// The file that names its binary interface, as Debian's `nginx-dev` has it.
+    pub(crate) fn interface(&self) -> PathBuf {
+        self.beside("src").join("debian/libnginx-mod.abisubstvars")
+    }
+
     /// `None`: it is ready. The stamp is written last, so an interrupted setup starts over.
     pub(crate) fn missing(&self) -> Option<String> {
         let found = fs::read_to_string(self.stamp_file()).unwrap_or_default();

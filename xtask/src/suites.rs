@@ -262,6 +262,7 @@ fn containers(report: &mut Report) {
     report.with(&docker::needs(), NAME, || {
         Build::shown().into_iter().try_for_each(Build::run)?;
         docker::stage()?;
+        package::pack_for_image()?;
         docker::run(&["test"])
     });
 }

@@ -4,12 +4,12 @@
 pub mod deb;
 pub mod machine;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use secure_callbacks_harness::tools;
-use secure_callbacks_proxies::{Machine, PACKAGES_VARIABLE};
+use secure_callbacks_proxies::{self as proxies, Machine, PACKAGES_VARIABLE, Package, Proxy};
 
 /// The machine whose packages are looked into.
 #[must_use]
@@ -42,6 +42,20 @@ pub fn package(prefix: &str, suffix: &str) -> Result<PathBuf> {
 pub fn blocks(page: &'static str, info: &str) -> Vec<&'static str> {
     let opening = format!("\n```{info}\n");
     page.split(opening.as_str()).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
+}
+
+/// What the package of the module for a Debian's nginx is called.
+pub const MODULE: &str = "libnginx-mod-http-secure-callbacks";
+
+/// The package for this nginx of a Debian's.
+pub fn package_for(proxy: &Proxy) -> Result<PathBuf> {
+    let Some(Package::Debian(number)) = proxy.package else { bail!("{proxy} is packed for no Debian") };
+    package(&format!("{MODULE}_"), &format!("~deb{number}_amd64.deb"))
+}
+
+/// The one for the machine's own Debian.
+pub fn package_for_system() -> Result<PathBuf> {
+    package_for(proxies::system_nginx().map_err(Error::msg)?)
 }
 
 /// A program that needs the rights of root: started directly, or through sudo.

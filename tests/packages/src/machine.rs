@@ -7,10 +7,17 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use crate::{as_root, remove, run};
 use secure_callbacks_harness::tools;
 
-/// Debian with its nginx, and the two programs that send a callback by hand; kept for the next time: a path under `target`.
-fn kept() -> Result<String> {
-    Ok(format!("clean-root/{}-nginx-curl.tar", debian()?))
+/// A Debian with its nginx, and the two programs that send a callback by hand; kept for the next time: a path under `target`.
+fn kept(debian: &str) -> String {
+    format!("clean-root/{debian}-with-nginx.tar")
 }
+
+/// Where it has the packages that its nginx was installed from.
+pub const NGINX_PACKAGES: &str = "/root/packages";
+
+/// What puts them there.
+const KEEP_PACKAGES: &str =
+    r#"mkdir "$1/root/packages" && mv "$1"/var/cache/apt/archives/nginx*.deb "$1/root/packages""#;
 
 fn debian() -> Result<&'static str> {
     secure_callbacks_proxies::debian().map_err(Error::msg)
@@ -35,24 +42,24 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A new one, as fresh from the installer, in the same network. Nginx does not run, and has no server.
-    pub fn new() -> Result<Self> {
-        let mut machine = Self::start(&[])?;
+    /// A new one, as fresh from this Debian's installer, in the same network. Nginx does not run, and has no server.
+    pub fn new(debian: &str) -> Result<Self> {
+        let mut machine = Self::start(debian, &[])?;
         machine.run("rm -f /etc/nginx/sites-enabled/default")?;
         Ok(machine)
     }
 
-    /// A new one, as fresh from the installer, whose network is its own: every port is free. Nginx does not run.
+    /// A new one, as fresh from the installer of the machine's own Debian, whose network is its own: every port is free. Nginx does not run.
     pub fn isolated() -> Result<Self> {
-        let mut machine = Self::start(&["--net"])?;
+        let mut machine = Self::start(debian()?, &["--net"])?;
         machine.run(LOOPBACK_UP)?;
         Ok(machine)
     }
 
-    fn start(namespaces: &[&str]) -> Result<Self> {
-        let kept = tools::target().join(kept()?);
+    fn start(debian: &str, namespaces: &[&str]) -> Result<Self> {
+        let kept = tools::target().join(kept(debian));
         if !kept.exists() {
-            make(&kept)?;
+            make(debian, &kept)?;
         }
         remove_old()?;
         let root = tools::target().join(format!("clean-root/{}", std::process::id()));
@@ -135,25 +142,25 @@ fn remove_old() -> Result<()> {
 
 /// What is missing for a machine: none of it is there for somebody who is neither root nor may become it.
 #[must_use]
-pub fn missing() -> Option<String> {
+pub fn missing(debian: &str) -> Option<String> {
     let works = |program: &str, arguments: &[&str]| run(as_root(program).args(arguments)).is_ok();
     if !works("true", &[]) {
         return Some("neither root nor sudo without a password".into());
     }
-    let is_kept = kept().is_ok_and(|kept| tools::target().join(kept).exists());
-    if !is_kept && !works("sh", &["-c", "command -v debootstrap"]) {
+    if !tools::target().join(kept(debian)).exists() && !works("sh", &["-c", "command -v debootstrap"]) {
         return Some("no debootstrap".into());
     }
     (!works("unshare", &["--mount", "--pid", "--fork", "true"])).then(|| "no namespaces here (unshare)".into())
 }
 
 /// Installs Debian from its archive: about a minute, once.
-fn make(kept: &Path) -> Result<()> {
+fn make(debian: &str, kept: &Path) -> Result<()> {
     println!("a clean Debian is made with debootstrap (about a minute; kept in {})", kept.display());
     let root = kept.with_extension("new");
     remove(&root)?;
     std::fs::create_dir_all(&root)?;
-    run(as_root("debootstrap").args(["--variant=minbase", INCLUDED, debian()?]).arg(&root))?;
+    run(as_root("debootstrap").args(["--variant=minbase", INCLUDED, debian]).arg(&root))?;
+    run(as_root("sh").args(["-ec", KEEP_PACKAGES, "sh"]).arg(&root))?;
     let archive = kept.with_extension("tar.new");
     let leave_out = ["--exclude=./var/cache/apt/*", "--exclude=./proc/*", "--exclude=./sys/*"];
     run(as_root("tar").arg("-C").arg(&root).args(leave_out).arg("-cf").arg(&archive).arg("."))?;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use secure_callbacks_harness::proxy::{Directory, check_nginx, nginx};
 use secure_callbacks_harness::tools::{self, ProxyKind};
-use secure_callbacks_packages::{package, packages, packed_for, run};
+use secure_callbacks_packages::{MODULE, package, packages, packed_for, run};
 use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Package, Proxy};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -66,7 +66,7 @@ fn architecture() -> (&'static str, u16) {
 /// How the names of a package for nginx begin.
 fn module_prefix(proxy: &Proxy) -> Option<String> {
     Some(match proxy.package? {
-        Package::Debian => "libnginx-mod".to_owned(),
+        Package::Debian(number) => format!("{MODULE}_{}-1~deb{number}", env!("CARGO_PKG_VERSION")),
         Package::NginxOrg => format!("nginx-module-secure-callbacks_{}+", proxy.version),
     })
 }

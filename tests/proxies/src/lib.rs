@@ -141,9 +141,9 @@ impl Artifact {
 /// A way of packing the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Package {
-    /// As Debian packs the modules of its nginx.
+    /// As the Debian of this number packs the modules of its nginx.
     #[serde(rename = "debian")]
-    Debian,
+    Debian(u32),
     /// As nginx.org packs its own.
     #[serde(rename = "nginx.org")]
     NginxOrg,
@@ -196,10 +196,7 @@ pub fn system_nginx() -> Result<&'static Proxy, String> {
 
 /// The Debian that the machine's own nginx is expected from: what clean roots and images are made of.
 pub fn debian() -> Result<&'static str, String> {
-    match &system_nginx()?.source {
-        Source::System { system } => Ok(system),
-        _ => Err("the system's nginx is of no Debian".into()),
-    }
+    system_nginx()?.suite().ok_or_else(|| "the system's nginx is of no Debian".into())
 }
 
 /// The proxy of this name, or the nginx at this path.
@@ -246,6 +243,15 @@ impl Proxy {
         let since = self.since.clone();
         let (all, aarch64, machine) = (Vec::new(), None, Machine::Aarch64);
         Some(Self { version, source, artifacts, suites, all, since, aarch64, machine, ..*self })
+    }
+
+    /// The Debian whose nginx it is, if it is one's.
+    #[must_use]
+    pub fn suite(&self) -> Option<&str> {
+        match &self.source {
+            Source::System { system: suite } | Source::Debian { debian: suite } => Some(suite),
+            Source::Crate { .. } | Source::Pypi { .. } | Source::Own { .. } => None,
+        }
     }
 
     /// What [`VARIABLE`] names it by.

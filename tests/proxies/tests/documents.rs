@@ -68,7 +68,7 @@ fn table() -> String {
         suites.dedup();
         let tested = if proxy.suites.is_none() { "every suite".into() } else { suites.join(", ") };
         let packed = match (proxy.package, proxy.product) {
-            (Some(Package::Debian), _) => "a package for Debian's",
+            (Some(Package::Debian(_)), _) => "a package for Debian's",
             (Some(Package::NginxOrg), _) => "a package for nginx.org's",
             (None, Product::Envoy) => "file, image",
             (None, Product::Nginx) => "not packed",
@@ -98,6 +98,13 @@ fn a_proxy_came_with_a_release_or_comes_with_the_next_one() {
 }
 
 #[test]
+fn the_example_calls_with_the_script_of_the_guide_to_installing() {
+    let guide = read("docs/install.md");
+    let script = guide.split("\n```sh send-callback.sh\n").nth(1).and_then(|rest| rest.split("\n```").next());
+    assert_eq!(script.expect("the script"), read("packaging/docker/send-callback.sh").trim_end());
+}
+
+#[test]
 fn images_are_made_from_the_debian_of_the_system_s_nginx() {
     let debian = proxies::debian().expect("a Debian");
     let begins = format!("debian:{debian}-slim");
@@ -105,6 +112,13 @@ fn images_are_made_from_the_debian_of_the_system_s_nginx() {
         let text = read(&format!("tests/docker/{image}/Dockerfile"));
         assert!(text.lines().any(|line| line == format!("FROM {begins}")), "{image}'s Dockerfile is not FROM {begins}");
     }
+    let text = read("packaging/docker/Dockerfile");
+    let bases: Vec<_> = text.lines().filter(|line| line.starts_with("FROM ")).collect();
+    assert!(!bases.is_empty() && bases.iter().all(|line| line.starts_with(&format!("FROM {begins} AS "))), "{bases:?}");
+    let Some(Package::Debian(number)) = proxies::system_nginx().expect("an nginx").package else {
+        panic!("no package")
+    };
+    assert!(text.contains(&format!("~deb{number}_*.deb")), "packaging/docker/Dockerfile installs another package");
     let script = read("tests/docker/base-image");
     assert!(script.contains(&format!("image={begins}\n")), "tests/docker/base-image makes another image");
 }

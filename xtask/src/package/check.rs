@@ -6,7 +6,7 @@ use std::{env, fs};
 use secure_callbacks_proxies::Machine;
 
 use super::source::Source;
-use super::{builds, directory, pack, release_source, tree};
+use super::{directory, pack, release_source, tree, within_reach};
 use crate::build;
 use crate::sh::{self, Result};
 
@@ -27,7 +27,7 @@ pub(super) fn rebuild(machine: Machine, source: Option<&Source>) -> Result<()> {
     let again = sh::target().join("packages-again");
     let (build, dist, packages) = (again.join("build"), again.join("dist"), again.join("packages"));
     tree::empty(&again)?;
-    builds(machine).into_iter().try_for_each(|artifact| artifact.run_into(&build, &dist))?;
+    within_reach(machine).into_iter().try_for_each(|artifact| artifact.run_into(&build, &dist))?;
     pack(machine, &dist, &packages, source)?;
     compare(&directory(machine), &packages)?;
     fs::remove_dir_all(&again).ok();
@@ -53,7 +53,7 @@ fn compare(first: &Path, second: &Path) -> Result<()> {
 fn paths(machine: Machine, dist: &Path) -> Result<()> {
     let home = env::var_os("CARGO_HOME").or_else(|| env::var_os("HOME")).map(PathBuf::from);
     let own: Vec<_> = [Some(sh::root()), home].into_iter().flatten().collect();
-    for artifact in builds(machine) {
+    for artifact in within_reach(machine) {
         let artifact = artifact.file()?;
         let content = tree::read(&dist.join(&artifact))?;
         for path in &own {

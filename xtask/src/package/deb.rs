@@ -1,4 +1,4 @@
-//! Debian packages of the Nginx module: one for Debian's nginx, one for nginx.org's. debhelper makes them, with which
+//! Debian packages of the Nginx module: for each Debian's nginx, and for nginx.org's. debhelper makes them, with which
 //! Debian's `nginx-dev` comes.
 
 use std::fs;
@@ -15,16 +15,17 @@ use crate::sh::{Cmd, Result};
 
 /// Makes the package of `module` for the nginx of `proxy`, and beside it the list of what is inside.
 pub(super) fn pack(release: &Release, proxy: &'static Proxy, module: &Path, out: &Path) -> Result<()> {
-    let nginx = Nginx::of(proxy)?.version;
+    let nginx = Nginx::of(proxy)?;
     match proxy.package {
-        // `dh_nginx` binds it to nginx's binary interface, and switches the module on.
-        Some(Package::Debian) => {
-            let version = format!("{}-{}", release.version, release.revision);
+        // `dh_nginx` binds it to nginx's binary interface, and switches the module on. The number of the Debian lets an
+        // upgrade of the system bring the package for the newer one.
+        Some(Package::Debian(number)) => {
+            let version = format!("{}-{}~deb{number}", release.version, release.revision);
             Deb { name: "libnginx-mod-http-secure-callbacks", version, nginx, folder: "debian" }
         }
         // Numbered and bound to it as nginx.org's own modules are.
         Some(Package::NginxOrg) => {
-            let version = format!("{nginx}+{}-{}~{}", release.version, release.revision, codename()?);
+            let version = format!("{}+{}-{}~{}", nginx.version, release.version, release.revision, codename()?);
             Deb { name: "nginx-module-secure-callbacks", version, nginx, folder: "nginx-org" }
         }
         None => return Err(format!("proxies.toml does not say how the module for {proxy} is packed")),
@@ -43,8 +44,8 @@ pub(super) fn codename() -> Result<String> {
 struct Deb {
     name: &'static str,
     version: String,
-    /// The version of the nginx that it is for.
-    nginx: String,
+    /// The nginx that it is for.
+    nginx: Nginx,
     /// Where its control file and its script are, in `packaging`.
     folder: &'static str,
 }
@@ -59,11 +60,14 @@ impl Deb {
             fs::copy(from, &to).map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))
         };
         tree::empty(&source.join("debian"))?;
-        for file in ["changelog", "copyright", "postrm", "rules"] {
+        for file in ["changelog", "copyright", "postrm", "prerm", "rules"] {
             copy(&packaging(file), &format!("debian/{file}"))?;
         }
         for file in ["control", "postinst"] {
             copy(&packaging(self.folder).join(file), &format!("debian/{file}"))?;
+        }
+        if self.folder == "debian" {
+            copy(&self.nginx.interface(), "debian/libnginx-mod.abisubstvars")?;
         }
         copy(&packaging("callbacks.conf"), "callbacks.conf")?;
         copy(module, file)?;
@@ -80,7 +84,7 @@ impl Deb {
             .args(["--host-arch", architecture, "--command", "debian/rules binary"])
             .dir(source)
             .env("VERSION", &self.version)
-            .env("NGINX_VERSION", &self.nginx)
+            .env("NGINX_VERSION", &self.nginx.version)
             .env("OUT", out)
             .env("LIBRARIES", cross::libraries(build.machine(), &source.join("libraries"))?)
             .env("SOURCE_DATE_EPOCH", release.epoch.to_string())

@@ -17,7 +17,7 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secure_callbacks_proxies::Machine;
+use secure_callbacks_proxies::{self as proxies, Machine, Proxy, Source as Origin};
 
 use crate::build::{self, Build};
 use crate::setup::Part;
@@ -27,9 +27,11 @@ use source::Source;
 
 pub(crate) use check::check;
 
-/// What making the packages needs.
+/// What making the packages needs, but for what may be out of reach.
 pub(crate) fn needs(machine: Machine) -> Vec<Part> {
-    builds(machine).into_iter().flat_map(Build::needs).collect()
+    let is_another =
+        |part: &Part| matches!(part, Part::Proxy(Proxy { source: Origin::Debian { .. }, machine: Machine::This, .. }));
+    builds(machine).into_iter().flat_map(Build::needs).filter(|part| !is_another(part)).collect()
 }
 
 /// What is packed: for another machine what differs there.
@@ -40,6 +42,18 @@ fn builds(machine: Machine) -> Vec<Build> {
         Build::NginxModule(proxy) => proxy.package.is_some(),
     };
     Build::all(machine).into_iter().filter(is_packed).collect()
+}
+
+/// What of it can be packed here. What can't is told: it is out of reach, or the setup has said why not.
+fn within_reach(machine: Machine) -> Vec<Build> {
+    let is_there = |build: &Build| {
+        let is_there = build.needs().into_iter().all(Part::is_there);
+        if !is_there {
+            println!("left out of the packages: {}", build.title());
+        }
+        is_there
+    };
+    builds(machine).into_iter().filter(is_there).collect()
 }
 
 /// Builds the artifacts and packs them; `twice`: and does it all again, from nothing, to compare.
@@ -86,6 +100,14 @@ pub(crate) fn pack_built(machine: Machine) -> Result<()> {
     pack(machine, &build::dist(), &directory(machine), release_source(machine)?.as_ref()).map(|_| ())
 }
 
+/// Packs the module for the system's nginx alone: what the image in `packaging/docker` installs.
+pub(crate) fn pack_for_image() -> Result<()> {
+    let nginx = proxies::system_nginx()?;
+    let module = build::dist().join(Build::NginxModule(nginx).file()?);
+    fs::create_dir_all(directory(Machine::This)).map_err(|error| format!("cannot create target/packages: {error}"))?;
+    deb::pack(&Release::read()?, nginx, &module, &directory(Machine::This))
+}
+
 fn directory(machine: Machine) -> PathBuf {
     sh::target().join(format!("packages{}", machine.suffix()))
 }
@@ -95,7 +117,7 @@ fn directory(machine: Machine) -> PathBuf {
 fn pack(machine: Machine, dist: &Path, out: &Path, source: Option<&Source>) -> Result<Vec<String>> {
     tree::empty(out)?;
     let release = Release::read()?;
-    for build in builds(machine) {
+    for build in within_reach(machine) {
         let artifact = dist.join(build.file()?);
         match build {
             Build::Filter | Build::EnvoyModule(_) => plain::pack(&release, build, &artifact, out)?,

@@ -2,7 +2,7 @@
 //! the README, as they are printed, on Debian as it is installed, with its default server on port 80.
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_packages::machine::Machine;
-use secure_callbacks_packages::{blocks, package};
+use secure_callbacks_packages::{blocks, package_for_system};
 
 /// The page.
 pub(crate) const INSTALL: &str = include_str!("../../../../docs/install.md");
@@ -27,7 +27,7 @@ pub(crate) fn status(said: &str) -> Option<&str> {
 }
 
 pub(crate) fn as_it_is_printed() -> Result<()> {
-    let ours = package("libnginx-mod-http-secure-callbacks", ".deb")?;
+    let ours = package_for_system()?;
     let mut machine = Machine::isolated()?;
     machine.run(PREPARE)?;
     machine.put(&ours, "/root/here")?;
@@ -75,7 +75,7 @@ fn report_mode(machine: &mut Machine, unsigned: &str) -> Result<()> {
 
 /// The README's block for Nginx, in the place of Debian's own configuration.
 pub(crate) fn of_the_readme() -> Result<()> {
-    let ours = package("libnginx-mod-http-secure-callbacks", ".deb")?;
+    let ours = package_for_system()?;
     let mut machine = Machine::isolated()?;
     machine.run(PREPARE)?;
     machine.put(&ours, "/root/here/ours.deb")?;

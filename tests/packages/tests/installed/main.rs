@@ -21,14 +21,21 @@ type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 fn main() {
     // Each unpacks a whole system.
     let mut suite = Suite::new("packages", 1);
-    let missing = machine::missing().filter(|_| tools::skipping_is_allowed());
+    let system = proxies::debian().unwrap();
+    let missing_in = |debian| machine::missing(debian).filter(|_| tools::skipping_is_allowed());
+    let missing = missing_in(system);
     for kind in ProxyKind::packed(Machine::This) {
-        let test: Test = match kind.proxy().package {
-            Some(Package::Debian) => Box::new(debian::life_of_the_package),
+        let proxy = kind.proxy();
+        let test: Test = match proxy.package {
+            Some(Package::Debian(_)) => Box::new(move || debian::life_of_the_package(proxy)),
             Some(Package::NginxOrg) => Box::new(move || nginx_org::life_of_the_package(kind)),
             None => continue,
         };
-        suite.add(kind.name(), missing.as_deref(), test);
+        // Where another Debian is out of reach, no package is made for its nginx.
+        let is_another = proxy.suite().is_some_and(|suite| suite != system);
+        let unpacked = is_another && !proxy.program(&tools::target()).exists();
+        let unpacked = unpacked.then(|| format!("{proxy} can't be had here"));
+        suite.add(kind.name(), unpacked.or_else(|| missing_in(proxy.suite().unwrap_or(system))).as_deref(), test);
     }
     for envoy in proxies::all().iter().filter(|proxy| proxy.takes(Artifact::EnvoyModule)) {
         suite.add(&envoy.name(), missing.as_deref(), move || envoy_module::as_it_is_printed(envoy));

@@ -6,20 +6,25 @@ use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_packages::machine::Machine;
 use secure_callbacks_packages::{deb, package};
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::site::Site;
 
 const PACKAGE: &str = "nginx-module-secure-callbacks";
 const MODULE: &str = "ngx_http_secure_callbacks_module.so";
-const NGINX: &str = "nginx -p /etc/nginx/ -c /etc/nginx/nginx.conf";
+const FILES: &str = "-p /etc/nginx/ -c /etc/nginx/nginx.conf";
 
 pub(crate) fn life_of_the_package(kind: ProxyKind) -> Result<()> {
     let (version, debian) = (&kind.proxy().version, secure_callbacks_proxies::debian().map_err(Error::msg)?);
     let ours = package(&format!("{PACKAGE}_{version}+"), ".deb")?;
     let directory = Directory::new("packages")?;
     let program = tools::program(kind)?;
-    let files = [("usr/sbin/nginx", program.as_path())];
+    // The compiled nginx has its files where it was compiled, and nginx.org's has them here.
+    let script = directory.write("nginx", format!("#!/bin/sh\nexec /usr/sbin/nginx-itself {FILES} \"$@\"\n"))?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+    let files = [("usr/sbin/nginx", script.as_path()), ("usr/sbin/nginx-itself", program.as_path())];
     let nginx = deb::nginx(&format!("{version}-1~{debian}"), &format!("nginx-r{version}"), &files, directory.path())?;
-    let mut machine = Machine::new()?;
+    let mut machine = Machine::new(debian)?;
 
     // Debian's nginx is not the one that it is for.
     machine.put(&ours, "/tmp/ours.deb")?;
@@ -38,7 +43,7 @@ pub(crate) fn life_of_the_package(kind: ProxyKind) -> Result<()> {
     machine.run(&format!(
         "printf '%s\\n' 'load_module modules/{MODULE};' 'pid /run/nginx.pid;' 'error_log /var/log/nginx.log;' \
          'user www-data;' 'events {{}}' 'http {{ access_log off; {} include /etc/nginx/conf.d/*.conf; }}' \
-         > /etc/nginx/nginx.conf; mkdir -p {}/logs; {NGINX} -t && {NGINX}",
+         > /etc/nginx/nginx.conf; mkdir -p {}/logs; nginx -t && nginx",
         paths.join(" "),
         kind.proxy().home(&tools::target()).display(),
     ))?;
@@ -49,10 +54,16 @@ pub(crate) fn life_of_the_package(kind: ProxyKind) -> Result<()> {
     let said = machine.run("dpkg -i /tmp/later.deb")?;
     ensure!(said.contains("service nginx restart"), "the upgrade does not say that a restart is due:\n{said}");
     site.works()?;
-    machine.run(&format!("{NGINX} -s quit; while [ -e /run/nginx.pid ]; do sleep 0.1; done; {NGINX}"))?;
+    machine.run(&format!("nginx -s quit; while [ -e /run/nginx.pid ]; do sleep 0.1; done; nginx"))?;
     site.works()?;
 
-    machine.run(&format!("{NGINX} -s stop; dpkg --purge {PACKAGE} && test ! -e /usr/lib/nginx/modules/{MODULE}"))?;
+    // It stays as long as the configuration loads it.
+    let (status, said) = machine.attempt(&format!("dpkg --purge {PACKAGE}"))?;
+    ensure!(status != 0 && said.contains("take its lines out"), "removed while it is in use: {said}");
+    machine.run("nginx -t && rm /etc/nginx/conf.d/callbacks.conf && sed -i /load_module/d /etc/nginx/nginx.conf")?;
+    machine.run(&format!(
+        "nginx -t && nginx -s stop; dpkg --purge {PACKAGE} && test ! -e /usr/lib/nginx/modules/{MODULE}"
+    ))?;
     let left = machine.run("find /usr /var/lib -name '*secure?callbacks*'")?;
     ensure!(left.trim().is_empty(), "the purge left: {left}");
     Ok(())

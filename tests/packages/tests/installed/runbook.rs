@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use secure_callbacks_harness::proxy::Directory;
 use secure_callbacks_packages::machine::Machine;
-use secure_callbacks_packages::{blocks, deb, package};
+use secure_callbacks_packages::{blocks, deb, package_for_system};
 
 use crate::first_hour;
 
@@ -24,7 +24,7 @@ struct Runbook {
 }
 
 pub(crate) fn with_the_package() -> Result<()> {
-    let ours = package("libnginx-mod-http-secure-callbacks", ".deb")?;
+    let ours = package_for_system()?;
     let directory = Directory::new("packages")?;
     let later = deb::with_version(&ours, "99.0-1", directory.path())?;
     let mut machine = Machine::isolated()?;

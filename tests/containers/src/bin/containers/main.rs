@@ -2,10 +2,11 @@
 //! restarts.
 //!
 //! `containers demo [--keep]` sends the demo's table over mutual TLS; `containers test` adds the vectors' main rows and
-//! the faults. `cargo xtask demo --docker` and `cargo xtask test --docker` build what is needed and start this.
+//! the faults, and the example for newcomers; `containers example` is that alone. `cargo xtask demo --docker` and `cargo xtask test --docker` build what is needed and start this.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod engine;
+mod example;
 mod faults;
 mod report;
 mod scenarios;
@@ -20,12 +21,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: containers demo [--keep] | containers test";
+const USAGE: &str = "usage: containers demo [--keep] | containers test | containers example";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Run {
     Demo { keep: bool },
     Test,
+    Example,
 }
 
 #[tokio::main(worker_threads = 2)]
@@ -35,6 +37,7 @@ async fn main() -> ExitCode {
         ["demo"] => Run::Demo { keep: false },
         ["demo", "--keep"] => Run::Demo { keep: true },
         ["test"] => Run::Test,
+        ["example"] => Run::Example,
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -59,7 +62,7 @@ async fn whole(run: Run) -> Result<bool> {
         _ = interrupt.recv() => interrupted(run),
         _ = terminate.recv() => interrupted(run),
     };
-    let down = site.down().await;
+    let down = site.down().await.and(example::down().await);
     let good = outcome?;
     down?;
     Ok(good)
@@ -73,9 +76,16 @@ fn interrupted(run: Run) -> Result<bool> {
 
 async fn in_containers(site: &Site, run: Run) -> Result<bool> {
     let start = Instant::now();
+    let mut report = Report::default();
+    if !matches!(run, Run::Demo { .. }) {
+        report.checks += example::run(&mut report.wrong).await?;
+    }
+    if run == Run::Example {
+        report.close("example in containers");
+        return Ok(report.wrong.is_empty());
+    }
     site.up().await?;
     println!("containers: up and healthy after {} s", start.elapsed().as_secs());
-    let mut report = Report::default();
     let outcome = checks(site, run, &mut report).await;
     if !report.wrong.is_empty() {
         site.keep_logs().await;
