@@ -79,7 +79,8 @@ this machine, SECURE_CALLBACKS_ALLOW_SKIP=1 turns what needs it from failed into
   --nginx PATH   builds for an nginx of your own, as `build --nginx` does, and runs the suites in it, nothing else
   --docker       the containers alone: the same as --only docker
 
-Steps: {steps}
+Steps:
+  {steps}
 Proxies: {proxies}
 on aarch64: {aarch64}
 ",
@@ -339,7 +340,7 @@ mod tests {
     fn a_slip_is_told_with_what_would_have_been_right() {
         for (words, told, with) in [
             ("tset", "there is no command `tset`", "cargo xtask COMMAND"),
-            ("test --only proxy", "there is no step `proxy`", "Steps: fmt, "),
+            ("test --only proxy", "there is no step `proxy`", "Steps:\n  fmt, "),
             ("test --proxy nginx-1.0", "has no `nginx-1.0`, but envoy-", "--proxy PROXY"),
             ("test --proxy nginx-1.22.1", "takes every suite", "--proxy PROXY"),
             ("demo --kepp", "invalid option '--kepp'", "--keep"),
