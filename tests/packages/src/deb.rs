@@ -58,7 +58,12 @@ pub fn index(directory: &Path, packages: &[PathBuf]) -> Result<()> {
     for package in packages {
         let name = package.file_name().unwrap_or_default();
         let said = run(Command::new("dpkg-scanpackages").arg(name).current_dir(directory))?.stdout;
-        text.push_str(&String::from_utf8_lossy(&said));
+        for line in String::from_utf8_lossy(&said).lines() {
+            // It names the place on this machine, and the archive's is another.
+            let place = line.starts_with("Filename: ").then(|| format!("Filename: ./{}", name.display()));
+            text.push_str(&place.unwrap_or_else(|| line.to_owned()));
+            text.push('\n');
+        }
     }
     Ok(std::fs::write(list, text)?)
 }

@@ -110,6 +110,8 @@ fn another_nginx(machine: &mut Machine, ours: &Path, site: &Site) -> Result<()> 
     let (status, said) = machine.attempt("dpkg --force-depends --force-downgrade -i /tmp/ours.deb && nginx -t")?;
     ensure!(status != 0 && said.contains("is not binary compatible"), "the old module in the new nginx: {said}");
 
+    machine.run(&format!("dpkg -i {ARCHIVE}/module.deb && nginx -t"))?;
+
     // An nginx that goes for good takes the module along.
     machine.run(&format!("{APT} purge nginx nginx-common && ! dpkg-query -W -f '${{Version}}' {MODULE} | grep ."))?;
     Ok(())
