@@ -91,9 +91,12 @@ pub(crate) fn of_the_pages(kind: ProxyKind) -> Result<()> {
     let directory = Directory::new("first-hour")?;
     let lines = match kind {
         ProxyKind::EnvoyModule => {
-            directory.write("callbacks.secret", format!("{SECRET}\n"))?;
-            let secret = directory.path().join("callbacks.secret").display().to_string();
-            let filter = block(INSTALL, "yaml module")?.replace("/etc/envoy/callbacks.secret", &secret);
+            directory.write("video", format!("{SECRET}\n"))?;
+            let mut filter = block(INSTALL, "yaml module")?.to_owned();
+            for folder in ["/usr/local/lib/envoy", "/etc/envoy/secrets"] {
+                ensure!(filter.contains(folder), "the page's lines do not name {folder}");
+                filter = filter.replace(folder, &directory.path().display().to_string());
+            }
             format!("http_filters:\n{filter}\n{ROUTER}")
         }
         _ => block(README, "yaml")?.to_owned(),
@@ -108,7 +111,6 @@ pub(crate) fn of_the_pages(kind: ProxyKind) -> Result<()> {
     std::fs::copy(&found.filter, directory.path().join(artifact))?;
     let mut envoy = Command::new(&found.program);
     envoy.current_dir(directory.path()).env("VIDEO_SECRET", SECRET);
-    envoy.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", directory.path());
     envoy.args(["-c", "envoy.yaml", "--use-dynamic-base-id"]);
     let mut process = Process::start(envoy, &directory.path().join("output.log"))?;
     listens(&mut process, listener)?;
