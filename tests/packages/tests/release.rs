@@ -111,7 +111,8 @@ fn every_file_of_the_release_is_a_subject_with_its_sum() {
 #[test]
 fn the_provenance_names_what_it_was_built_from() {
     let source = named("secure-callbacks");
-    assert_eq!(source["digest"], json!({ "gitCommit": git(&["rev-parse", "HEAD"]) }));
+    let told = "packed from another commit? `cargo xtask release --dry-run` packs anew";
+    assert_eq!(source["digest"], json!({ "gitCommit": git(&["rev-parse", "HEAD"]) }), "{told}");
     let is_changed = !git(&["status", "--porcelain"]).is_empty();
     assert_eq!(source["annotations"]["changedAfterwards"] == true, is_changed, "{source}");
     assert_eq!(named("Cargo.lock")["digest"], json!({ "sha256": sum(&root().join("Cargo.lock")) }));
