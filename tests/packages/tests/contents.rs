@@ -63,12 +63,14 @@ fn architecture() -> (&'static str, u16) {
     }
 }
 
-/// How the names of a package for nginx begin.
-fn module_prefix(proxy: &Proxy) -> Option<String> {
-    Some(match proxy.package? {
-        Package::Debian(number) => format!("{MODULE}_{}-1~deb{number}", env!("CARGO_PKG_VERSION")),
-        Package::NginxOrg => format!("nginx-module-secure-callbacks_{}+", proxy.version),
-    })
+/// How the names of the packages for an nginx begin: for nginx.org's of that version, and for a Debian's.
+fn module_prefixes(proxy: &Proxy) -> Vec<String> {
+    let for_nginx_org = proxy.package.map(|_| format!("nginx-module-secure-callbacks_{}+", proxy.version));
+    let for_debian = match proxy.package {
+        Some(Package::Debian(number)) => Some(format!("{MODULE}_{}-1~deb{number}", env!("CARGO_PKG_VERSION"))),
+        Some(Package::NginxOrg) | None => None,
+    };
+    for_nginx_org.into_iter().chain(for_debian).collect()
 }
 
 /// The file that is packed under such a name.
@@ -137,7 +139,7 @@ fn the_images_hold_one_file_where_clusters_look_for_it() {
 
 #[test]
 fn the_lists_name_what_is_linked_and_nothing_else() {
-    let modules = proxies::on(packed_for()).iter().filter_map(module_prefix).map(|prefix| (prefix, "nginx-sys"));
+    let modules = proxies::on(packed_for()).iter().flat_map(module_prefixes).map(|prefix| (prefix, "nginx-sys"));
     let plain_parts = plain().into_iter().map(|plain| (plain.prefix.to_owned(), plain.part));
     // What asks the system for the processor's instructions, where the processor does not tell.
     let libc = (architecture().0 == "arm64").then_some("libc");
@@ -206,8 +208,8 @@ fn modules_are_for_the_architecture_that_their_packages_name_and_load_there() {
     let (name, number) = architecture();
     assert_eq!(architecture_of(&content("libsecure_callbacks-", ".so")), number);
     let mut loaded = 0;
-    for kind in ProxyKind::packed(packed_for()) {
-        let prefix = module_prefix(kind.proxy()).expect("a package");
+    let of = |kind: ProxyKind| module_prefixes(kind.proxy()).into_iter().map(move |prefix| (kind, prefix));
+    for (kind, prefix) in ProxyKind::packed(packed_for()).flat_map(of) {
         let deb = package(&prefix, &format!("_{name}.deb")).expect("the package");
         let field = run(Command::new("dpkg-deb").arg("--field").arg(&deb).arg("Architecture")).expect("dpkg-deb");
         assert_eq!(String::from_utf8_lossy(&field.stdout).trim(), name);

@@ -141,7 +141,7 @@ impl Artifact {
 /// A way of packing the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Package {
-    /// As the Debian of this number packs the modules of its nginx.
+    /// As the Debian of this number packs the modules of its nginx, and as nginx.org does.
     #[serde(rename = "debian")]
     Debian(u32),
     /// As nginx.org packs its own.

@@ -1,4 +1,4 @@
-//! Debian packages of the Nginx module: for each Debian's nginx, and for nginx.org's. debhelper makes them, with which
+//! Debian packages of the Nginx module: for each Debian's nginx, and for nginx.org's of each version. debhelper makes them, with which
 //! Debian's `nginx-dev` comes.
 
 use std::fs;
@@ -13,24 +13,29 @@ use crate::cross;
 use crate::nginx::Nginx;
 use crate::sh::{Cmd, Result};
 
-/// Makes the package of `module` for the nginx of `proxy`, and beside it the list of what is inside.
+/// Makes the packages of `module` for the nginx of `proxy`, and beside each the list of what is inside.
 pub(super) fn pack(release: &Release, proxy: &'static Proxy, module: &Path, out: &Path) -> Result<()> {
     let nginx = Nginx::of(proxy)?;
-    match proxy.package {
-        // `dh_nginx` binds it to nginx's binary interface, and switches the module on. The number of the Debian lets an
-        // upgrade of the system bring the package for the newer one.
-        Some(Package::Debian(number)) => {
-            let version = format!("{}-{}~deb{number}", release.version, release.revision);
-            Deb { name: "libnginx-mod-http-secure-callbacks", version, nginx, folder: "debian" }
-        }
-        // Numbered and bound to it as nginx.org's own modules are.
-        Some(Package::NginxOrg) => {
-            let version = format!("{}+{}-{}~{}", nginx.version, release.version, release.revision, codename()?);
-            Deb { name: "nginx-module-secure-callbacks", version, nginx, folder: "nginx-org" }
-        }
-        None => return Err(format!("proxies.toml does not say how the module for {proxy} is packed")),
-    }
-    .build(release, Build::NginxModule(proxy), module, out)
+    let numbered = format!("{}-{}", release.version, release.revision);
+    // Numbered and bound to it as nginx.org's own modules are. Debian's nginx and nginx.org's are both built `--with-compat`:
+    // what loads into one loads into the other of the same version.
+    let for_nginx_org = Deb {
+        name: "nginx-module-secure-callbacks",
+        version: format!("{}+{numbered}~{}", nginx.version, codename()?),
+        nginx: &nginx,
+        folder: "nginx-org",
+    };
+    for_nginx_org.build(release, Build::NginxModule(proxy), module, out)?;
+    let Some(Package::Debian(number)) = proxy.package else { return Ok(()) };
+    // `dh_nginx` binds it to nginx's binary interface, and switches the module on. The number of the Debian lets an upgrade
+    // of the system bring the package for the newer one.
+    let for_debian = Deb {
+        name: "libnginx-mod-http-secure-callbacks",
+        version: format!("{numbered}~deb{number}"),
+        nginx: &nginx,
+        folder: "debian",
+    };
+    for_debian.build(release, Build::NginxModule(proxy), module, out)
 }
 
 /// Of this Debian.
@@ -41,16 +46,16 @@ pub(super) fn codename() -> Result<String> {
 }
 
 /// A package.
-struct Deb {
+struct Deb<'a> {
     name: &'static str,
     version: String,
     /// The nginx that it is for.
-    nginx: Nginx,
+    nginx: &'a Nginx,
     /// Where its control file and its script are, in `packaging`.
     folder: &'static str,
 }
 
-impl Deb {
+impl Deb<'_> {
     fn build(&self, release: &Release, build: Build, module: &Path, out: &Path) -> Result<()> {
         let file = module.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let source = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;

@@ -1,5 +1,5 @@
 //! The packages in a clean Debian: installed, configured, started, upgraded, removed, purged; with real callbacks.
-//! `packages::<proxy>`.
+//! `packages::<proxy>`, and of an nginx `packages::<nginx>::<whose>`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test-only code")]
 
 mod debian;
@@ -10,13 +10,10 @@ mod nginx_org;
 mod runbook;
 mod site;
 
-use anyhow::Result;
 use secure_callbacks_harness::suite::Suite;
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_packages::machine;
 use secure_callbacks_proxies::{self as proxies, Artifact, Machine, Package};
-
-type Test = Box<dyn FnOnce() -> Result<()> + Send>;
 
 fn main() {
     // Each unpacks a whole system.
@@ -26,16 +23,16 @@ fn main() {
     let missing = missing_in(system);
     for kind in ProxyKind::packed(Machine::This) {
         let proxy = kind.proxy();
-        let test: Test = match proxy.package {
-            Some(Package::Debian(_)) => Box::new(move || debian::life_of_the_package(proxy)),
-            Some(Package::NginxOrg) => Box::new(move || nginx_org::life_of_the_package(kind)),
-            None => continue,
-        };
         // Where another Debian is out of reach, no package is made for its nginx.
         let is_another = proxy.suite().is_some_and(|suite| suite != system);
         let unpacked = is_another && !proxy.program(&tools::target()).exists();
         let unpacked = unpacked.then(|| format!("{proxy} can't be had here"));
-        suite.add(kind.name(), unpacked.or_else(|| missing_in(proxy.suite().unwrap_or(system))).as_deref(), test);
+        let left_out = unpacked.or_else(|| missing_in(proxy.suite().unwrap_or(system)));
+        let name = |from| format!("{}::{from}", kind.name());
+        suite.add(&name("nginx.org"), left_out.as_deref(), move || nginx_org::life_of_the_package(kind));
+        if let Some(Package::Debian(_)) = proxy.package {
+            suite.add(&name("debian"), left_out.as_deref(), move || debian::life_of_the_package(proxy));
+        }
     }
     for envoy in proxies::all().iter().filter(|proxy| proxy.takes(Artifact::EnvoyModule)) {
         suite.add(&envoy.name(), missing.as_deref(), move || envoy_module::as_it_is_printed(envoy));

@@ -1,10 +1,11 @@
 //! The package for nginx.org's nginx. That one is not in Debian's archive: the nginx compiled here, of the same version,
-//! is packed as nginx.org packs it.
+//! is packed as nginx.org packs it, and where none is compiled, Debian's own.
 use anyhow::{Error, Result, ensure};
 use secure_callbacks_harness::proxy::Directory;
 use secure_callbacks_harness::tools::{self, ProxyKind};
 use secure_callbacks_packages::machine::Machine;
 use secure_callbacks_packages::{deb, package};
+use secure_callbacks_proxies::{self as proxies, Source};
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -15,16 +16,20 @@ const MODULE: &str = "ngx_http_secure_callbacks_module.so";
 const FILES: &str = "-p /etc/nginx/ -c /etc/nginx/nginx.conf";
 
 pub(crate) fn life_of_the_package(kind: ProxyKind) -> Result<()> {
-    let (version, debian) = (&kind.proxy().version, secure_callbacks_proxies::debian().map_err(Error::msg)?);
+    let (version, debian) = (&kind.proxy().version, proxies::debian().map_err(Error::msg)?);
     let ours = package(&format!("{PACKAGE}_{version}+"), ".deb")?;
     let directory = Directory::new("packages")?;
-    let program = tools::program(kind)?;
+    let program = match &kind.proxy().source {
+        // Not the script that runs it outside of its Debian.
+        Source::Debian { .. } => kind.proxy().home(&tools::target()).join("root/usr/sbin/nginx"),
+        _ => tools::program(kind)?,
+    };
     // The compiled nginx has its files where it was compiled, and nginx.org's has them here.
     let script = directory.write("nginx", format!("#!/bin/sh\nexec /usr/sbin/nginx-itself {FILES} \"$@\"\n"))?;
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
     let files = [("usr/sbin/nginx", script.as_path()), ("usr/sbin/nginx-itself", program.as_path())];
     let nginx = deb::nginx(&format!("{version}-1~{debian}"), &format!("nginx-r{version}"), &files, directory.path())?;
-    let mut machine = Machine::new(debian)?;
+    let mut machine = Machine::new(kind.proxy().suite().unwrap_or(debian))?;
 
     // Debian's nginx is not the one that it is for.
     machine.put(&ours, "/tmp/ours.deb")?;
@@ -43,7 +48,7 @@ pub(crate) fn life_of_the_package(kind: ProxyKind) -> Result<()> {
     machine.run(&format!(
         "printf '%s\\n' 'load_module modules/{MODULE};' 'pid /run/nginx.pid;' 'error_log /var/log/nginx.log;' \
          'user www-data;' 'events {{}}' 'http {{ access_log off; {} include /etc/nginx/conf.d/*.conf; }}' \
-         > /etc/nginx/nginx.conf; mkdir -p {}/logs; nginx -t && nginx",
+         > /etc/nginx/nginx.conf; mkdir -p {}/logs /var/lib/nginx; nginx -t && nginx",
         paths.join(" "),
         kind.proxy().home(&tools::target()).display(),
     ))?;
