@@ -180,8 +180,8 @@ impl Build {
             Self::Filter => "secure_callbacks.wasm".into(),
             Self::EnvoyModule(machine) => Path::new(machine.folder()).join("libsecure_callbacks.so"),
             Self::NginxModule(proxy) => {
-                let nginx = Nginx::of(proxy)?;
-                Path::new(proxy.machine.folder()).join(nginx.directory()).join("ngx_http_secure_callbacks_module.so")
+                let directory = proxy.directory(&Nginx::of(proxy)?.version);
+                Path::new(proxy.machine.folder()).join(directory).join("ngx_http_secure_callbacks_module.so")
             }
         })
     }

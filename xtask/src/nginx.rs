@@ -123,11 +123,6 @@ impl Nginx {
         self.finish()
     }
 
-    /// Its directory among those of its machine in `target/dist`: `nginx-1.22.1`, or `own-nginx-1.22.1`.
-    pub(crate) fn directory(&self) -> String {
-        format!("{}nginx-{}", if self.is_own { "own-" } else { "" }, self.version)
-    }
-
     fn copy_source(&self, from: &Path) -> Result<()> {
         for directory in [self.source(), self.objects()] {
             remove(&directory)?;

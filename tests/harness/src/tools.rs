@@ -201,8 +201,8 @@ pub fn find(kind: ProxyKind) -> Result<Tools> {
     let filter = match kind {
         ProxyKind::Envoy => target().join("dist/secure_callbacks.wasm"),
         ProxyKind::EnvoyModule => dist(kind).join("libsecure_callbacks.so"),
-        ProxyKind::Nginx(Version { number, .. }) => {
-            dist(kind).join(format!("nginx-{number}/ngx_http_secure_callbacks_module.so"))
+        ProxyKind::Nginx(Version { proxy, number, .. }) => {
+            dist(kind).join(proxy.directory(number)).join("ngx_http_secure_callbacks_module.so")
         }
     };
     if !filter.is_file() {

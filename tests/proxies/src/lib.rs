@@ -227,8 +227,14 @@ impl Proxy {
     /// The same of another version, where that is a matter of the day.
     #[must_use]
     pub fn name_as(&self, version: &str) -> String {
+        format!("{}{}", self.directory(version), self.machine.suffix())
+    }
+
+    /// The directory of what is built for this version, among those for its machine in `target/dist`.
+    #[must_use]
+    pub fn directory(&self, version: &str) -> String {
         let whose = if matches!(self.source, Source::Own { .. }) { "own-" } else { "" };
-        format!("{whose}{}-{version}{}", self.product.word(), self.machine.suffix())
+        format!("{whose}{}-{version}", self.product.word())
     }
 
     /// The same version as it is for aarch64.
