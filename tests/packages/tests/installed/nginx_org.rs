@@ -59,7 +59,7 @@ pub(crate) fn life_of_the_package(kind: ProxyKind) -> Result<()> {
     let said = machine.run("dpkg -i /tmp/later.deb")?;
     ensure!(said.contains("service nginx restart"), "the upgrade does not say that a restart is due:\n{said}");
     site.works()?;
-    machine.run(&format!("nginx -s quit; while [ -e /run/nginx.pid ]; do sleep 0.1; done; nginx"))?;
+    machine.run("nginx -s quit; while [ -e /run/nginx.pid ]; do sleep 0.1; done; nginx")?;
     site.works()?;
 
     // It stays as long as the configuration loads it.
