@@ -1,9 +1,12 @@
 //! The life of one callback: a host tells what happens to it, and is told what to do. No I/O and no clock.
 //!
 //! ```text
-//! Fresh ──head──▶ Body ──end of body──▶ Reserving ──the store's answer──▶ Cleared ──answer──▶ Over
-//!   └───────────────┴───── a verdict without a reservation ─────────────────┘  └─ refused, gone ─▶ Over
+//! Fresh ──head──▶ Body ──end of body──▶ Reserving ──the stores' answers──▶ Cleared ──answer──▶ Over
+//!   └───────────────┴───── a verdict without a reservation ──────────────────┘  └─ refused, gone ─▶ Over
 //! ```
+//!
+//! A reservation is made in the proxy's own table, and then in the shared store, if the policy has one: what the table has
+//! seen is refused without asking anybody.
 //!
 //! What is decided here and nowhere else: what may follow what; that nothing is forwarded without a [`Clearance`]; that a
 //! reservation is settled exactly once, by the application's own final answer or by its absence; that a token is young
@@ -31,8 +34,11 @@ use crate::verifier::{Authentic, Pending, RequestHead, Verifier};
 pub enum Step {
     /// Nothing goes on: more of the request, or the store's answer, is awaited; or the request is over.
     Hold,
-    /// Reserve this in the store, and tell [`Callback::reserved`].
+    /// Reserve this in the proxy's own table, and tell [`Callback::reserved`].
     Reserve(Reservation),
+    /// Reserve this in the shared store too, and tell [`Callback::reserved`] once it has answered. Nothing goes on until
+    /// then. What a store is told of one reservation must reach it in the order in which it was told.
+    ReserveShared(Reservation),
     /// The verdict: record it, and forward or reply.
     Conclude(Conclusion),
     /// It was forwarded: what follows goes the same way.
@@ -45,14 +51,21 @@ enum Stage {
     Fresh,
     /// The head is good; the body is awaited.
     Body(Pending),
-    /// All is good; the store's answer is awaited.
-    Reserving(Authentic, Reservation),
-    /// Nobody waits for the store's answer any more: what it has reserved is to be released.
-    Unwanted(Reservation),
+    /// All is good; the answer of this store is awaited.
+    Reserving(Authentic, Reservation, Store),
+    /// It is refused, and nobody waits for the shared store's answer any more: what it may have reserved is to be released.
+    GivenUp(Reservation),
     /// It may go on; the reservation, if there is one, waits for the application's answer.
     Cleared(Option<Reservation>),
     /// It was refused, or its request is gone.
     Over,
+}
+
+/// Which store is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Own,
+    Shared,
 }
 
 /// One callback under one policy.
@@ -113,40 +126,55 @@ impl Callback {
         match authentic.reservation(owner, now) {
             None => self.conclude(verifier, authentic.accept(None)),
             Some(reservation) => {
-                self.0 = Stage::Reserving(authentic, reservation);
+                self.0 = Stage::Reserving(authentic, reservation, Store::Own);
                 Step::Reserve(reservation)
             }
         }
     }
 
-    /// The store has answered, at once or later. What comes back beside the step is for the store.
+    /// The store that was asked has answered, at once or later. What comes back beside the step is for the stores.
     pub fn reserved(&mut self, verifier: &Verifier, answer: Answer, now: UnixSeconds) -> (Step, Option<Settled>) {
-        let made = |reservation| (answer == Answer::Fresh).then_some(reservation);
-        let given_back = |reservation| made(reservation).map(Settled::Release);
-        match mem::replace(&mut self.0, Stage::Over) {
-            Stage::Reserving(authentic, reservation) if authentic.is_too_old(now) => {
-                let refused = authentic.refuse_as_expired();
-                (self.conclude(verifier, refused.into()), given_back(reservation))
-            }
-            Stage::Reserving(authentic, reservation) => {
-                let verdict = match answer {
-                    Answer::Fresh => authentic.accept(Some(&reservation)),
-                    Answer::Seen => authentic.refuse(Rejection::Replayed).into(),
-                    Answer::InFlight => authentic.refuse(Rejection::ReplayInFlight).into(),
-                    Answer::Full => authentic.fail(Fault::ReplayStoreFull),
-                    Answer::Unavailable => authentic.fail(Fault::ReplayStoreUnavailable),
-                };
-                let step = self.conclude(verifier, verdict);
-                if let (Stage::Cleared(waiting), Some(reservation)) = (&mut self.0, made(reservation)) {
-                    *waiting = Some(reservation);
-                }
-                (step, None)
-            }
-            Stage::Unwanted(reservation) => (Step::Hold, given_back(reservation)),
+        let (authentic, reservation, store) = match mem::replace(&mut self.0, Stage::Over) {
+            Stage::Reserving(authentic, reservation, store) => (authentic, reservation, store),
             other => {
                 self.0 = other;
-                (Step::Hold, None)
+                return (Step::Hold, None);
             }
+        };
+        let shared = verifier.policy().shared_store();
+        let settled = match (store, answer) {
+            (Store::Own, Answer::Fresh) => Some(Settled::ReleaseHere(reservation)),
+            (Store::Own, _) => None,
+            (Store::Shared, Answer::Seen) => Some(Settled::KeepHere(reservation)),
+            (Store::Shared, Answer::InFlight | Answer::Full) => Some(Settled::ReleaseHere(reservation)),
+            // Of a store that has not answered nobody knows what it has done.
+            (Store::Shared, Answer::Fresh | Answer::Unavailable) => Some(Settled::Release(reservation)),
+        };
+        if authentic.is_too_old(now) {
+            return (self.conclude(verifier, authentic.refuse_as_expired().into()), settled);
+        }
+        let verdict = match (store, answer, shared) {
+            (Store::Own, Answer::Fresh, Some(_)) => {
+                self.0 = Stage::Reserving(authentic, reservation, Store::Shared);
+                return (Step::ReserveShared(reservation), None);
+            }
+            (Store::Shared, Answer::Unavailable, Some(shared)) if shared.is_optional() => {
+                authentic.accept(Some(&reservation))
+            }
+            (_, Answer::Fresh, _) => authentic.accept(Some(&reservation)),
+            (_, Answer::Seen, _) => authentic.refuse(Rejection::Replayed).into(),
+            (_, Answer::InFlight, _) => authentic.refuse(Rejection::ReplayInFlight).into(),
+            (_, Answer::Full, _) => authentic.fail(Fault::ReplayStoreFull),
+            (_, Answer::Unavailable, _) => authentic.fail(Fault::ReplayStoreUnavailable),
+        };
+        let accepted = matches!(verdict, Verdict::Accept(_));
+        let step = self.conclude(verifier, verdict);
+        match &mut self.0 {
+            Stage::Cleared(waiting) if accepted => {
+                *waiting = Some(reservation);
+                (step, None)
+            }
+            _ => (step, settled),
         }
     }
 
@@ -170,10 +198,8 @@ impl Callback {
     /// The request is over: what nobody has answered was not taken. What comes back is for the store.
     pub fn gone(&mut self) -> Option<Settled> {
         match mem::replace(&mut self.0, Stage::Over) {
-            Stage::Reserving(_, reservation) | Stage::Unwanted(reservation) => {
-                self.0 = Stage::Unwanted(reservation);
-                None
-            }
+            // It follows the question, so that it finds what that has made.
+            Stage::Reserving(_, reservation, _) | Stage::GivenUp(reservation) => Some(Settled::Release(reservation)),
             Stage::Cleared(waiting) => waiting.map(Settled::Release),
             Stage::Fresh | Stage::Body(_) | Stage::Over => None,
         }
@@ -188,8 +214,8 @@ impl Callback {
                 self.conclude(verifier, Verdict::Fail(Fault::ProxyFailed, Some(identity)))
             }
             // Whoever waits for the store is answered now, in report mode too: what is reserved later belongs to nobody.
-            Stage::Reserving(authentic, reservation) => {
-                self.0 = Stage::Unwanted(reservation);
+            Stage::Reserving(authentic, reservation, _) => {
+                self.0 = Stage::GivenUp(reservation);
                 let identity = authentic.into_identity();
                 Step::Conclude(verifier.policy().conclude_not_forwarded(Some(identity)))
             }
@@ -243,7 +269,7 @@ impl Callback {
     fn out_of_order(&mut self, verifier: &Verifier) -> Step {
         match self.0 {
             Stage::Cleared(_) => Step::Continue,
-            Stage::Over | Stage::Reserving(..) | Stage::Unwanted(_) => Step::Hold,
+            Stage::Over | Stage::Reserving(..) | Stage::GivenUp(_) => Step::Hold,
             Stage::Fresh | Stage::Body(_) => self.conclude(verifier, Verdict::Fail(Fault::ProxyFailed, None)),
         }
     }

@@ -29,6 +29,15 @@ pub const REQUESTS_TOTAL: &str = "secure_callbacks_requests_total";
 /// The metric of callbacks that are remembered, by policy.
 pub const REPLAY_ENTRIES: &str = "secure_callbacks_replay_entries";
 
+/// The metric of what a shared store was asked, by policy, operation and outcome.
+pub const REPLAY_STORE_CALLS_TOTAL: &str = "secure_callbacks_replay_store_calls_total";
+
+/// The metric of how long its answers took, by policy: a histogram.
+pub const REPLAY_STORE_MILLISECONDS: &str = "secure_callbacks_replay_store_milliseconds";
+
+/// The metric of whether it is not asked now, by policy: 1 or 0.
+pub const REPLAY_STORE_OPEN: &str = "secure_callbacks_replay_store_open";
+
 /// A value of the access log: a variable in Nginx, filter state in Envoy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLogValue {

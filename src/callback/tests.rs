@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 use secure_callbacks_support::Token;
 
-use super::{Callback, Stage, Step};
+use super::{Callback, Stage, Step, Store};
 use crate::code::{Code, Fault, Rejection};
 use crate::conclusion::Outcome;
 use crate::policy::PolicyConfig;
@@ -116,46 +116,77 @@ fn event() -> impl Strategy<Value = Event> {
 /// What a careful host knows of one callback.
 #[derive(Default)]
 struct Model {
-    /// The store was asked, and has not answered.
-    asked: Option<Reservation>,
-    /// The store has it, and nobody has settled it.
-    held: Vec<Reservation>,
-    reserved: usize,
+    /// A store was asked, and has not answered.
+    asked: Option<Store>,
+    /// The proxy's own table has it, and nobody has settled it.
+    is_here: bool,
+    /// The shared store has it, or may have it.
+    is_there: bool,
+    /// What was reserved: of one callback always the same.
+    reservation: Option<Reservation>,
     settled: usize,
     forwarded: usize,
     replied: usize,
     good_head: bool,
     body: Vec<u8>,
-    was_fresh: bool,
-    in_time: bool,
+    may_pass: bool,
 }
 
 impl Model {
     fn settle(&mut self, settled: Option<Settled>) -> Result<(), TestCaseError> {
-        let Some(Settled::Keep(reservation) | Settled::Release(reservation)) = settled else { return Ok(()) };
-        let place = self.held.iter().position(|held| *held == reservation);
-        prop_assert!(place.is_some(), "settled what the store does not have");
-        self.held.remove(place.unwrap());
+        use Settled::{Keep, KeepHere, Release, ReleaseHere};
+        let Some(settled) = settled else { return Ok(()) };
+        let (Keep(it) | Release(it) | KeepHere(it) | ReleaseHere(it)) = settled;
+        prop_assert_eq!(Some(it), self.reservation, "settled what no store has");
+        // To give back what is not there changes nothing.
+        prop_assert!(
+            self.is_here || matches!(settled, Release(_) | ReleaseHere(_)),
+            "kept what the table does not have"
+        );
+        prop_assert!(settled.is_everywhere() || !self.is_there, "the shared store still has it");
         self.settled += 1;
+        // A store that has not answered yet is told after it was asked.
+        (self.asked, self.is_here, self.is_there) = (None, false, false);
         Ok(())
+    }
+
+    fn ask(&mut self, store: Store, reservation: Reservation) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.is_here, store == Store::Shared, "the own table first, then the shared store, each once");
+        prop_assert_eq!(self.reservation.replace(reservation).unwrap_or(reservation), reservation);
+        self.asked = Some(store);
+        // Whoever asks does not know what the store has done before it answers.
+        self.is_there = store == Store::Shared;
+        Ok(())
+    }
+
+    /// A store answers what it was asked, once. Whether it was asked anything.
+    fn answer(&mut self, answer: Answer, in_time: bool, has_shared: bool, is_optional: bool) -> bool {
+        let Some(store) = self.asked.take() else { return false };
+        match store {
+            Store::Own => self.is_here = answer == Answer::Fresh,
+            // One that can't be understood may have it all the same.
+            Store::Shared => self.is_there = matches!(answer, Answer::Fresh | Answer::Unavailable),
+        }
+        let is_last = store == Store::Shared || !has_shared;
+        let is_good =
+            answer == Answer::Fresh || (store == Store::Shared && answer == Answer::Unavailable && is_optional);
+        self.may_pass = in_time && is_last && is_good;
+        true
     }
 
     fn take(&mut self, step: Step, enforces: bool) -> Result<(), TestCaseError> {
         match step {
             Step::Hold => {}
             Step::Continue => prop_assert!(self.forwarded == 1 && self.replied == 0, "passed without a clearance"),
-            Step::Reserve(reservation) => {
-                prop_assert_eq!(self.reserved, 0, "reserved twice");
-                self.reserved += 1;
-                self.asked = Some(reservation);
-            }
+            Step::Reserve(reservation) => self.ask(Store::Own, reservation)?,
+            Step::ReserveShared(reservation) => self.ask(Store::Shared, reservation)?,
             Step::Conclude(conclusion) => match conclusion.outcome {
                 Outcome::Forward(_) => {
                     prop_assert_eq!((self.forwarded, self.replied), (0, 0), "forwarded late");
                     self.forwarded += 1;
                     prop_assert!(!enforces || conclusion.code == Code::Accepted, "{:?}", conclusion.code);
                     if conclusion.code == Code::Accepted {
-                        prop_assert!(self.good_head && self.was_fresh && self.in_time && self.body == BODY);
+                        prop_assert!(self.good_head && self.may_pass && self.body == BODY);
                     }
                 }
                 Outcome::Reply(_) => {
@@ -169,14 +200,25 @@ impl Model {
     }
 }
 
+/// `replay_store` of a policy: none, one that is needed, one that is not.
+const STORES: [&str; 3] = [
+    "",
+    r#","replay_store":{"url":"redis://127.0.0.1"}"#,
+    r#","replay_store":{"url":"redis://127.0.0.1","on_failure":"local"}"#,
+];
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(8192))]
 
     /// Whatever happens in whatever order: nothing is forwarded without a good reason, nobody is answered twice, and what
-    /// the store has is settled once.
+    /// the stores have is settled once.
     #[test]
-    fn any_order_of_events(events in proptest::collection::vec(event(), 0..14), enforces in any::<bool>()) {
-        let verifier = verifier(if enforces { "" } else { r#","mode":"report""# });
+    fn any_order_of_events(
+        events in proptest::collection::vec(event(), 0..16),
+        enforces in any::<bool>(),
+        store in 0..STORES.len(),
+    ) {
+        let verifier = verifier(&format!("{}{}", STORES[store], if enforces { "" } else { r#","mode":"report""# }));
         let mut callback = Callback::default();
         let mut model = Model::default();
         for event in events.into_iter().chain([Event::Gone, Event::Reserved(Answer::Fresh, 0), Event::Gone]) {
@@ -196,14 +238,11 @@ proptest! {
                 }
                 Event::EndOfBody(later) => callback.end_of_body(&verifier, OWNER, NOW + later),
                 Event::Reserved(answer, later) => {
-                    // A store answers what it was asked, once.
-                    let Some(reservation) = model.asked.take() else { continue };
-                    if answer == Answer::Fresh {
-                        model.held.push(reservation);
+                    if !model.answer(answer, later == 0, store > 0, store == 2) {
+                        continue;
                     }
-                    (model.was_fresh, model.in_time) = (answer == Answer::Fresh, later == 0);
-                    let (step, released) = callback.reserved(&verifier, answer, NOW + later);
-                    model.settle(released)?;
+                    let (step, settled) = callback.reserved(&verifier, answer, NOW + later);
+                    model.settle(settled)?;
                     step
                 }
                 Event::Answered(status, by) => {
@@ -213,8 +252,8 @@ proptest! {
                 Event::BodyLost => callback.body_lost(&verifier),
                 Event::Failed => callback.failed(&verifier),
                 Event::NotForwarded => {
-                    let (step, released) = callback.not_forwarded(&verifier, None);
-                    model.settle(released)?;
+                    let (step, settled) = callback.not_forwarded(&verifier, None);
+                    model.settle(settled)?;
                     step
                 }
                 Event::Gone => {
@@ -224,7 +263,7 @@ proptest! {
             };
             model.take(step, enforces)?;
         }
-        prop_assert!(model.held.is_empty(), "never settled");
+        prop_assert!(!model.is_here && !model.is_there, "never settled");
         prop_assert!(model.settled <= 1);
     }
 }
@@ -263,6 +302,7 @@ fn an_answer_settles_once() {
             match callback.answered(*status, || *by) {
                 Some(Settled::Keep(this)) => settled.push((true, this)),
                 Some(Settled::Release(this)) => settled.push((false, this)),
+                Some(here) => panic!("{here:?}"),
                 None => {}
             }
         }
@@ -289,7 +329,11 @@ fn a_store_that_answers_too_late_gives_it_back() {
     {
         let (mut callback, reservation) = reserving(&verifier);
         let (step, given_back) = callback.reserved(&verifier, Answer::Fresh, NOW + late);
-        assert_eq!((concluded(&step), given_back), (due, released.then_some(Settled::Release(reservation))), "{late}");
+        assert_eq!(
+            (concluded(&step), given_back),
+            (due, released.then_some(Settled::ReleaseHere(reservation))),
+            "{late}"
+        );
     }
     // What is not there can't be given back.
     let (mut callback, _) = reserving(&verifier);
@@ -297,17 +341,74 @@ fn a_store_that_answers_too_late_gives_it_back() {
     assert_eq!((concluded(&step), given_back), (REJECTED(Rejection::TokenExpired), None));
 }
 
+/// A callback whose own table has taken it, and whose shared store is asked.
+fn asking(verifier: &Verifier) -> (Callback, Reservation) {
+    let (mut callback, reservation) = reserving(verifier);
+    let (step, settled) = callback.reserved(verifier, Answer::Fresh, NOW);
+    assert!(matches!(step, Step::ReserveShared(this) if this == reservation) && settled.is_none());
+    (callback, reservation)
+}
+
 #[test]
-fn what_is_reserved_for_a_request_that_is_gone_is_given_back() {
-    let verifier = verifier("");
+fn what_the_own_table_has_seen_is_refused_without_asking() {
+    let verifier = verifier(STORES[1]);
+    for (answer, due) in [
+        (Answer::Seen, REJECTED(Rejection::Replayed)),
+        (Answer::InFlight, REJECTED(Rejection::ReplayInFlight)),
+        (Answer::Full, FAILED(Fault::ReplayStoreFull)),
+        (Answer::Unavailable, FAILED(Fault::ReplayStoreUnavailable)),
+    ] {
+        let (mut callback, _) = reserving(&verifier);
+        let (step, settled) = callback.reserved(&verifier, answer, NOW);
+        assert_eq!((concluded(&step), settled), (due, None), "{answer:?}");
+    }
+}
+
+#[test]
+fn each_answer_of_the_shared_store_has_its_verdict_and_its_end() {
+    use Settled::{KeepHere, Release, ReleaseHere};
+    for (store, answer, due, end) in [
+        (1, Answer::Fresh, Some((Code::Accepted, true)), None),
+        (1, Answer::Seen, REJECTED(Rejection::Replayed), Some(KeepHere as fn(Reservation) -> Settled)),
+        (1, Answer::InFlight, REJECTED(Rejection::ReplayInFlight), Some(ReleaseHere)),
+        (1, Answer::Unavailable, FAILED(Fault::ReplayStoreUnavailable), Some(Release)),
+        (2, Answer::Unavailable, Some((Code::Accepted, true)), None),
+        (2, Answer::Seen, REJECTED(Rejection::Replayed), Some(KeepHere)),
+    ] {
+        let verifier = verifier(STORES[store]);
+        let (mut callback, reservation) = asking(&verifier);
+        let (step, settled) = callback.reserved(&verifier, answer, NOW);
+        assert_eq!((concluded(&step), settled), (due, end.map(|end| end(reservation))), "{answer:?}");
+        let released = end.is_none().then_some(Release(reservation));
+        assert_eq!(callback.gone(), released, "{answer:?}");
+    }
+}
+
+#[test]
+fn what_may_be_reserved_for_a_request_that_is_gone_is_given_back() {
+    let verifier = verifier(STORES[1]);
     for fails in [false, true] {
-        let (mut callback, reservation) = reserving(&verifier);
+        let (mut callback, reservation) = asking(&verifier);
         if fails {
             assert_eq!(concluded(&callback.failed(&verifier)), FAILED(Fault::ProxyFailed));
         }
-        assert_eq!(callback.gone(), None);
-        let (step, given_back) = callback.reserved(&verifier, Answer::Fresh, NOW);
-        assert_eq!((concluded(&step), given_back), (None, Some(Settled::Release(reservation))));
+        assert_eq!(callback.gone(), Some(Settled::Release(reservation)));
+        let (step, settled) = callback.reserved(&verifier, Answer::Fresh, NOW);
+        assert_eq!((concluded(&step), settled), (None, None), "once");
+    }
+}
+
+#[test]
+fn a_shared_store_that_answers_too_late_gives_it_back() {
+    let verifier = verifier(STORES[1]);
+    for (answer, end) in [
+        (Answer::Fresh, Settled::Release as fn(Reservation) -> Settled),
+        (Answer::Seen, Settled::KeepHere),
+        (Answer::Unavailable, Settled::Release),
+    ] {
+        let (mut callback, reservation) = asking(&verifier);
+        let (step, settled) = callback.reserved(&verifier, answer, NOW + 301);
+        assert_eq!((concluded(&step), settled), (REJECTED(Rejection::TokenExpired), Some(end(reservation))));
     }
 }
 

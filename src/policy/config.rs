@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde_json::Value;
 
 use super::fields::Fields;
+use super::shared_store::{self, SharedStoreConfig};
 use super::{lines, strict_json};
 use crate::certificate::{CertificateRule, DnsPattern, WantedSubject, parse_fingerprint};
 use crate::code::Status;
@@ -67,6 +68,7 @@ pub struct PolicyConfig {
     pub(super) max_body_size: u64,
     pub(super) replay: bool,
     pub(super) replay_capacity: u32,
+    pub(super) replay_store: Option<SharedStoreConfig>,
     pub(super) missing_token_status: Status,
     pub(super) expose_reason: bool,
     pub(super) realm: String,
@@ -97,6 +99,7 @@ impl PolicyConfig {
     /// The first bad entry, by its place.
     pub fn from_value(value: Value) -> Result<Self, PolicyError> {
         let mut fields = Fields::of(value, "")?;
+        let replay = fields.flag("replay").unwrap_or(true);
         let config = Self {
             name: fields.text("name", policy_name),
             mode: fields.text("mode", mode).unwrap_or(Mode::Enforce),
@@ -107,8 +110,9 @@ impl PolicyConfig {
             leeway: fields.seconds("leeway").unwrap_or(30),
             payload_hash: fields.text("payload_hash", payload_hash).unwrap_or(PayloadHashRule::Required),
             max_body_size: fields.bytes("max_body_size").unwrap_or(1 << 20),
-            replay: fields.flag("replay").unwrap_or(true),
+            replay,
             replay_capacity: replay_capacity(&mut fields),
+            replay_store: shared_store::read(&mut fields, replay),
             missing_token_status: missing_token_status(&mut fields),
             expose_reason: fields.flag("expose_reason").unwrap_or(false),
             realm: fields.text("realm", realm).unwrap_or_else(|| "callbacks".into()),

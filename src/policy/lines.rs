@@ -34,6 +34,7 @@ const NAMES: &[&str] = &[
     "max_body_size",
     "replay",
     "replay_capacity",
+    "replay_store",
     "missing_token_status",
     "expose_reason",
     "realm",
@@ -45,6 +46,15 @@ type Parts = &'static [(&'static str, &'static str)];
 const ACCOUNT_PARTS: Parts = &[("secret", "secrets"), ("application", "applications")];
 const CERTIFICATE_PARTS: Parts =
     &[("subject", "subjects"), ("dns_name", "dns_names"), ("sha256_fingerprint", "sha256_fingerprints")];
+
+const STORE_PARTS: Parts = &[
+    ("url", "url"),
+    ("cluster", "cluster"),
+    ("password", "password"),
+    ("prefix", "prefix"),
+    ("timeout", "timeout"),
+    ("on_failure", "on_failure"),
+];
 
 /// Which of the lines of a block a place is in that [`PolicyError`] or [`Policy::warnings`] names; `None`: in none of
 /// them, such as a field that is missing. Places name fields as the JSON form has them.
@@ -60,6 +70,7 @@ pub fn line_of(place: &str, lines: &[Line]) -> Option<usize> {
     let (field, rest) = place.split_at(place.find(['.', '[']).unwrap_or(place.len()));
     match field {
         "lines" => index(rest),
+        "replay_store" => named("replay_store").next_back().map(|(line, _)| line),
         "accounts" => named("account").nth(index(rest)?).map(|(line, _)| line),
         "source_addresses" => nth_of(named("source_address"), index(rest)?, |_| true),
         "client_certificate" => {
@@ -96,6 +107,7 @@ pub(super) fn to_value(name: &str, lines: &[Line]) -> Result<Value, PolicyError>
         match line.name.as_str() {
             "account" => accounts.push(account(line, accounts.len())?),
             "client_certificate" => add_parts(&mut fields, "client_certificate", line)?,
+            "replay_store" if line.values != ["local"] => replay_store(&mut fields, line)?,
             "source_address" => add_all(&mut fields, "source_addresses", line)?,
             // Whatever else is on the line: what is wrong with it is the misspelt name.
             name if !NAMES.contains(&name) => {
@@ -144,6 +156,27 @@ fn add_parts(fields: &mut Map<String, Value>, name: &str, line: &Line) -> Result
     match fields.entry(name).or_insert_with(|| Value::Object(Map::new())) {
         Value::Object(parts) => fill(parts, &line.values, CERTIFICATE_PARTS, name),
         _ => Err(PolicyError::new(name, Problem::Repeated)),
+    }
+}
+
+/// Parts that are texts of their own, but the nodes, which are a list where there are several.
+fn replay_store(fields: &mut Map<String, Value>, line: &Line) -> Result<(), PolicyError> {
+    const NAME: &str = "replay_store";
+    let mut lists = Map::new();
+    fill(&mut lists, &line.values, STORE_PARTS, NAME)?;
+    let mut store = Map::new();
+    for (name, value) in lists {
+        let place = format!("{NAME}.{name}");
+        let (name, value) = match value {
+            Value::Array(urls) if name == "url" && urls.len() > 1 => ("urls".into(), Value::Array(urls)),
+            Value::Array(mut one) if one.len() == 1 => (name, one.remove(0)),
+            _ => return Err(PolicyError::new(place, Problem::Repeated)),
+        };
+        store.insert(name, value);
+    }
+    match fields.insert(NAME.into(), Value::Object(store)) {
+        None => Ok(()),
+        Some(_) => Err(PolicyError::new(NAME, Problem::Repeated)),
     }
 }
 

@@ -7,6 +7,7 @@
 mod config;
 mod fields;
 mod lines;
+mod shared_store;
 mod strict_json;
 mod units;
 mod warning;
@@ -21,6 +22,7 @@ use jsonwebtoken::DecodingKey;
 
 pub use config::{AccountConfig, Mode, PayloadHashRule, PolicyConfig};
 pub use lines::{Line, line_of};
+pub use shared_store::{Reach, SharedStore};
 pub use warning::Warning;
 
 use crate::certificate::CertificateRule;
@@ -65,6 +67,7 @@ pub struct Policy {
     /// As many keys that belong to nobody as the account with the most secrets has.
     spare_keys: Vec<DecodingKey>,
     challenges: Challenges,
+    shared_store: Option<SharedStore>,
     warnings: Vec<Warning>,
 }
 
@@ -105,7 +108,8 @@ impl PolicyConfig {
         let spare_keys = iter::repeat_with(token::spare_key).take(most).collect();
         let name = self.name.clone().unwrap_or_else(|| config::DEFAULT_NAME.into());
         let challenges = Challenges::for_realm(&self.realm);
-        Ok(Policy { config: self, name, accounts, spare_keys, challenges, warnings })
+        let shared_store = self.replay_store.take().map(|store| store.resolve(secrets)).transpose()?;
+        Ok(Policy { config: self, name, accounts, spare_keys, challenges, shared_store, warnings })
     }
 }
 
@@ -144,6 +148,12 @@ impl Policy {
     #[must_use]
     pub fn replay_capacity(&self) -> u32 {
         self.config.replay_capacity
+    }
+
+    /// The store that remembers for a whole fleet, if the policy names one.
+    #[must_use]
+    pub fn shared_store(&self) -> Option<&SharedStore> {
+        self.shared_store.as_ref()
     }
 
     /// How long an accepted callback is remembered, in seconds.

@@ -4,6 +4,7 @@ mod census;
 pub mod generations;
 mod layout;
 mod reservation;
+pub mod shared;
 mod slot;
 mod store;
 mod table;

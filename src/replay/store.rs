@@ -26,6 +26,18 @@ pub enum Settled {
     Keep(Reservation),
     /// It did not: the same token may come again.
     Release(Reservation),
+    /// The shared store has it of another proxy, which has settled it: this proxy's own table remembers that.
+    KeepHere(Reservation),
+    /// The shared store did not take it: it is given back in this proxy's own table.
+    ReleaseHere(Reservation),
+}
+
+impl Settled {
+    /// Whether the shared store is told too, where the policy has one.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        matches!(self, Self::Keep(_) | Self::Release(_))
+    }
 }
 
 /// Remembers callbacks across all of a proxy's workers.
@@ -47,8 +59,8 @@ pub trait ReplayStore {
     /// Does what the life of the callback came to.
     fn settle(&mut self, settled: &Settled, now: UnixSeconds) {
         match settled {
-            Settled::Keep(reservation) => self.keep(reservation, now),
-            Settled::Release(reservation) => self.release(reservation, now),
+            Settled::Keep(reservation) | Settled::KeepHere(reservation) => self.keep(reservation, now),
+            Settled::Release(reservation) | Settled::ReleaseHere(reservation) => self.release(reservation, now),
         }
     }
 }
