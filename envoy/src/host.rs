@@ -53,6 +53,8 @@ pub trait Host {
     type Metrics;
     /// What one policy remembers.
     type Store;
+    /// What remembers for a whole fleet, as one policy asks it.
+    type SharedStore;
 
     /// The time since 1970-01-01 UTC.
     fn time(&self) -> Duration;
@@ -94,6 +96,10 @@ pub trait Host {
     fn reserve(&self, store: &Self::Store, reservation: &Reservation, now: UnixSeconds) -> Answer;
     /// Keeps a reservation, or releases it.
     fn settle(&self, store: &Self::Store, settled: &Settled, now: UnixSeconds);
+    /// Reserves a callback in the shared store, whose answer comes later; `false`: it can't be asked now.
+    fn reserve_shared(&self, store: &Self::SharedStore, reservation: &Reservation) -> bool;
+    /// Keeps a reservation in the shared store, or releases it, after all that it was asked of it.
+    fn settle_shared(&self, store: &Self::SharedStore, settled: &Settled, now: UnixSeconds);
 }
 
 /// What Envoy does next with the request.

@@ -13,6 +13,7 @@ pub struct Protection<H: Host> {
     verifier: Verifier,
     metrics: H::Metrics,
     store: Option<H::Store>,
+    shared_store: Option<H::SharedStore>,
     certificates: Certificates,
 }
 
@@ -21,7 +22,14 @@ impl<H: Host> Protection<H> {
     /// does not work. Then nothing is reserved, and the core refuses what the policy would have remembered.
     #[must_use]
     pub fn new(policy: Policy, metrics: H::Metrics, store: Option<H::Store>) -> Self {
-        Self { verifier: Verifier::new(policy), metrics, store, certificates: Certificates::default() }
+        let (verifier, certificates) = (Verifier::new(policy), Certificates::default());
+        Self { verifier, metrics, store, shared_store: None, certificates }
+    }
+
+    /// The same with the store that the policy shares with others.
+    #[must_use]
+    pub fn sharing(self, shared_store: Option<H::SharedStore>) -> Self {
+        Self { shared_store, ..self }
     }
 
     /// The verifier.
@@ -55,6 +63,20 @@ impl<H: Host> Protection<H> {
         if let Some(store) = &self.store {
             host.settle(store, settled, now);
         }
+        if let Some(store) = self.shared_store.as_ref().filter(|_| settled.is_everywhere()) {
+            host.settle_shared(store, settled, now);
+        }
+    }
+
+    /// Whether the shared store is asked, and will answer.
+    pub(crate) fn reserve_shared(&self, reservation: &Reservation, host: &H) -> bool {
+        self.shared_store.as_ref().is_some_and(|store| host.reserve_shared(store, reservation))
+    }
+
+    /// What it shares with others.
+    #[must_use]
+    pub fn shared_store(&self) -> Option<&H::SharedStore> {
+        self.shared_store.as_ref()
     }
 }
 

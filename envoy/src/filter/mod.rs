@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use secure_callbacks::record::IdentityHeaders;
 use secure_callbacks::{
-    AnsweredBy, Callback, Clearance, Conclusion, Fault, Identity, Outcome, Reply, Settled, Step, UnixSeconds,
+    Answer, AnsweredBy, Callback, Clearance, Conclusion, Fault, Identity, Outcome, Reply, Settled, Step, UnixSeconds,
 };
 
 use crate::certificates::Certificate;
@@ -135,6 +135,13 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
         self.end_of_body(&protection)
     }
 
+    /// The shared store has answered, while the request was held.
+    pub fn shared_store_answered(&mut self, answer: Answer) -> Flow {
+        let Some(protection) = self.protection.clone() else { return Flow::Hold };
+        self.time = self.host.time();
+        self.reserved(&protection, answer)
+    }
+
     /// The head of the response: the application's, or the proxy's own.
     pub fn response_headers(&mut self) {
         let Some(protection) = self.protection.clone() else { return };
@@ -199,14 +206,20 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
             Step::Hold => Flow::Hold,
             Step::Continue => Flow::Continue,
             Step::Reserve(reservation) => {
-                let now = self.now();
-                let answer = protection.reserve(&reservation, &self.host, now);
-                let (step, settled) = self.callback.reserved(protection.verifier(), answer, now);
-                self.settle(protection, settled);
-                self.follow(protection, step)
+                let answer = protection.reserve(&reservation, &self.host, self.now());
+                self.reserved(protection, answer)
             }
+            Step::ReserveShared(reservation) if protection.reserve_shared(&reservation, &self.host) => Flow::Hold,
+            Step::ReserveShared(_) => self.reserved(protection, Answer::Unavailable),
             Step::Conclude(conclusion) => self.conclude(protection, conclusion),
         }
+    }
+
+    /// A store has answered.
+    fn reserved(&mut self, protection: &Protection<H>, answer: Answer) -> Flow {
+        let (step, settled) = self.callback.reserved(protection.verifier(), answer, self.now());
+        self.settle(protection, settled);
+        self.follow(protection, step)
     }
 
     /// Carries a verdict out and records it.
