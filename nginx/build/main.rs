@@ -28,8 +28,9 @@ fn main() {
         include: env::split_paths(&told("INCLUDE")).collect(),
         defines: defines.split_whitespace().map(Into::into).collect(),
     };
-    println!("cargo::rerun-if-changed=src/host/bits.c");
-    let bits = nginx.compiler().file("src/host/bits.c").try_compile("secure_callbacks_bits");
+    const SOURCES: [&str; 2] = ["src/host/bits.c", "src/host/wake.c"];
+    SOURCES.iter().for_each(|source| println!("cargo::rerun-if-changed={source}"));
+    let bits = nginx.compiler().files(SOURCES).try_compile("secure_callbacks_host");
     let made = bits.map_err(|error| error.to_string()).and_then(|()| layout::write(&nginx));
     if let Err(problem) = made {
         println!("cargo::error={}", problem.replace('\n', " "));

@@ -10,14 +10,14 @@ use secure_callbacks::names::IDENTITY_HEADERS;
 use secure_callbacks::record::Circumstances;
 use secure_callbacks::reply::{CONTENT_TYPE, RETRY_AFTER};
 use secure_callbacks::{
-    Code, Conclusion, Fault, Identity, Outcome, Reply, RequestHead, Severity, Step as CallbackStep, TokenField,
+    Answer, Code, Conclusion, Fault, Identity, Outcome, Reply, RequestHead, Severity, Step as CallbackStep, TokenField,
 };
 
 use crate::context::{Concluded, Context, Next, Passage};
 use crate::host::body::ReadError;
 use crate::host::headers::Name;
 use crate::host::now;
-use crate::host::reply::Answer;
+use crate::host::reply::Answer as Page;
 use crate::host::request::Request;
 use crate::policy::ActivePolicy;
 
@@ -42,6 +42,8 @@ pub(crate) enum Step {
     Consent,
     /// The body must be read first.
     ReadBody,
+    /// The shared store must answer first.
+    Wait,
     /// The request is answered with this status.
     Fail(u16),
     /// The refusal is sent.
@@ -51,6 +53,9 @@ pub(crate) enum Step {
 /// The access phase has come to a request whose location has this policy: for the first time, after its body was read,
 /// or after an internal redirect.
 pub(crate) fn enter(request: Request<'_>, policy: &Rc<ActivePolicy>) -> Step {
+    if Context::all(request).any(|context| context.waits().is_some()) {
+        return Step::Wait;
+    }
     // Reading the body failed, and nginx redirected to an error page: it will never be read.
     for context in Context::all(request).filter(|context| context.concluded().is_none()) {
         if context.policy().enforces() {
@@ -165,14 +170,30 @@ fn follow(request: Request<'_>, context: &Context, step: CallbackStep) {
     match step {
         CallbackStep::Hold | CallbackStep::Continue => {}
         CallbackStep::Reserve(reservation) => {
-            let now = now();
-            let answer = context.policy().reserve(&reservation, now);
-            let (step, settled) = context.tell(|callback, verifier| callback.reserved(verifier, answer, now));
-            context.settle(settled);
-            follow(request, context, step);
+            reserved(request, context, context.policy().reserve(&reservation, now()));
+        }
+        CallbackStep::ReserveShared(reservation) => {
+            let ticket = context.policy().with_link(|link| link.reserve(&reservation, request.hold())).flatten();
+            match ticket {
+                Some(ticket) => context.wait(Some(ticket)),
+                None => reserved(request, context, Answer::Unavailable),
+            }
         }
         CallbackStep::Conclude(conclusion) => conclude(request, context, conclusion),
     }
+}
+
+/// A store has answered.
+fn reserved(request: Request<'_>, context: &Context, answer: Answer) {
+    let (step, settled) = context.tell(|callback, verifier| callback.reserved(verifier, answer, now()));
+    context.settle(settled);
+    follow(request, context, step);
+}
+
+/// The shared store has answered for a request that was held.
+pub(crate) fn shared_store_answered(request: Request<'_>, context: &Context, answer: Answer) {
+    context.wait(None);
+    reserved(request, context, answer);
 }
 
 /// Carries a verdict out and records it.
@@ -241,6 +262,6 @@ pub(crate) fn add_head<'r>(request: Request<'r>, context: &Context, reply: &'r R
 }
 
 /// The reply, as it is sent.
-pub(crate) fn answer(reply: &Reply) -> Answer<'_> {
-    Answer { status: reply.status(), content_type: CONTENT_TYPE, body: reply.body() }
+pub(crate) fn answer(reply: &Reply) -> Page<'_> {
+    Page { status: reply.status(), content_type: CONTENT_TYPE, body: reply.body() }
 }

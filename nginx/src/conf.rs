@@ -20,6 +20,7 @@ use crate::host::zone::counters::Counters;
 use crate::policy::ActivePolicy;
 use crate::replay::Tables;
 use crate::secrets::MasterProcess;
+use crate::shared_store::Link;
 use crate::silence::{Location, Protected};
 use crate::unasked::{Asked, Unasked};
 
@@ -75,6 +76,7 @@ impl MainConf {
         let config = PolicyConfig::from_lines(name, &lines).map_err(|error| complain(&error))?;
         let policy =
             config.resolve(&MasterProcess { directory: conf.directory() }).map_err(|error| complain(&error))?;
+        Link::check(&policy).map_err(|error| complain(&error))?;
         for warning in policy.warnings() {
             conf.warn(place_of(&warning.field()), format_args!("secure_callbacks_policy \"{name}\": {warning}"));
         }

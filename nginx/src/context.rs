@@ -13,6 +13,7 @@ use secure_callbacks::{Callback, Clearance, Code, FinalStatus, Identity, Reply, 
 use crate::host::now;
 use crate::host::request::Request;
 use crate::policy::ActivePolicy;
+use crate::shared_store::Ticket;
 
 /// A callback under a policy. While nginx reads the body, its handlers run in between: nothing here is borrowed for
 /// longer than one step.
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     /// How much of the body has come in.
     pub(crate) received: Cell<u64>,
     concluded: OnceCell<Concluded>,
+    /// It waits for the shared store's answer.
+    waits: RefCell<Option<Ticket>>,
     /// An interim answer has passed, and the final one is looked for after it.
     pub(crate) interim: Cell<Option<FinalStatus>>,
     /// The method that the callback came by, as nginx numbers it.
@@ -78,6 +81,7 @@ impl Context {
             callback: RefCell::default(),
             received: Cell::new(0),
             concluded: OnceCell::new(),
+            waits: RefCell::new(None),
             interim: Cell::new(None),
             method: request.method(),
             after_error: Cell::new(false),
@@ -110,6 +114,17 @@ impl Context {
         if let Some(settled) = settled {
             self.policy.settle(&settled, now());
         }
+    }
+
+    /// It is held until the shared store answers, or (`None`) not any more.
+    pub(crate) fn wait(&self, ticket: Option<Ticket>) {
+        let before = self.waits.replace(ticket);
+        drop(before);
+    }
+
+    /// The number that it waits with.
+    pub(crate) fn waits(&self) -> Option<u64> {
+        self.waits.borrow().as_ref().map(Ticket::number)
     }
 
     pub(crate) fn concluded(&self) -> Option<&Concluded> {

@@ -14,7 +14,7 @@ use ngx::ffi::{
 use ngx::http::HttpModule;
 use ngx::ngx_string;
 
-use crate::hooks::configuration;
+use crate::hooks::{configuration, shared_store};
 use crate::hooks::filters::Filters;
 
 type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
@@ -75,6 +75,8 @@ pub(crate) static mut ngx_http_secure_callbacks_module: ngx_module_t = ngx_modul
     commands: (&raw mut DIRECTIVES).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
     init_module: Some(configuration::init_module),
+    init_process: Some(shared_store::init_process),
+    exit_process: Some(shared_store::exit_process),
     ..ngx_module_t::default()
 };
 

@@ -1,30 +1,35 @@
 //! A policy in force: its verifier and its shared memory.
 #![forbid(unsafe_code)]
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use secure_callbacks::policy::Mode;
 use secure_callbacks::replay::ReplayStore;
+use secure_callbacks::replay::shared::Tally;
 use secure_callbacks::{Answer, Code, Reservation, Settled, Verifier};
 
 use crate::host::conf::Place;
 use crate::host::zone::counters::Counters;
+use crate::host::wake::Bell;
 use crate::replay::Tables;
+use crate::shared_store::Link;
 
 /// A policy as the configuration's `secure_callbacks_policy` block made it.
-#[derive(Debug)]
 pub(crate) struct ActivePolicy {
     verifier: Verifier,
     counters: Counters,
     /// `None`: the policy does not ask for replays.
     tables: Option<Tables>,
+    /// In a worker, if the policy shares a store: what it is asked through.
+    link: RefCell<Option<Link>>,
     place: Place,
     used: Cell<bool>,
 }
 
 impl ActivePolicy {
     pub(crate) fn new(verifier: Verifier, counters: Counters, tables: Option<Tables>, place: Place) -> Self {
-        Self { verifier, counters, tables, place, used: Cell::new(false) }
+        Self { verifier, counters, tables, link: RefCell::new(None), place, used: Cell::new(false) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -68,6 +73,38 @@ impl ActivePolicy {
         if let Some(mut tables) = self.tables.as_ref() {
             tables.settle(settled, now);
         }
+        if let Some(link) = self.link.borrow().as_ref() {
+            link.settle(settled, now);
+        }
+    }
+
+    /// Begins to ask the store that it shares, in a worker. `false`: it can't, and refuses what it would ask for.
+    pub(crate) fn open_link(&self, bell: &Arc<Bell>) -> bool {
+        let policy = self.verifier.policy();
+        let link = self.counters.shared_store().and_then(|tally| Link::open(policy, tally, bell));
+        *self.link.borrow_mut() = link;
+        self.link.borrow().is_some() || !self.is_shared()
+    }
+
+    /// Sends what is still to be told, for a moment, and asks no more.
+    pub(crate) fn close_link(&self) {
+        let link = self.link.borrow_mut().take();
+        drop(link);
+    }
+
+    /// Whether it shares a store with other proxies.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.verifier.policy().shared_store().is_some()
+    }
+
+    /// Uses the link, where there is one.
+    pub(crate) fn with_link<T>(&self, work: impl FnOnce(&Link) -> T) -> Option<T> {
+        self.link.borrow().as_ref().map(work)
+    }
+
+    /// What the shared store was asked, in all workers; `None`: there is none.
+    pub(crate) fn asked(&self) -> Option<&'static Tally> {
+        self.counters.shared_store().filter(|_| self.is_shared())
     }
 
     /// How many callbacks are remembered; `None` without a replay table.

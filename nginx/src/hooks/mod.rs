@@ -5,6 +5,7 @@ mod checks;
 pub(crate) mod configuration;
 pub(crate) mod filters;
 mod request;
+pub(crate) mod shared_store;
 
 use core::panic::AssertUnwindSafe;
 use std::boxed::Box;

@@ -41,6 +41,7 @@ pub(super) unsafe extern "C" fn check(r: *mut ngx_http_request_t) -> ngx_int_t {
     let next = match guarded(request, |request| access::enter(request, policy)) {
         Some(Step::NoOpinion) => Status::NGX_DECLINED,
         Some(Step::Consent) => Status::NGX_OK,
+        Some(Step::Wait) => Status::NGX_AGAIN,
         Some(Step::ReadBody) => request.read_body(body_is_read),
         Some(Step::Fail(status)) => end(request, HTTPStatus(status.into()).into()),
         Some(Step::Refuse) => {
@@ -69,6 +70,10 @@ unsafe extern "C" fn body_is_read(r: *mut ngx_http_request_t) {
         && guarded(request, |request| access::body_is_read(request, context)).is_none()
     {
         guarded(request, |request| access::failed(request, context));
+    }
+    // Held for the shared store: `shared_store::tell` resumes it.
+    if context(request).is_some_and(|context| context.waits().is_some()) {
+        return;
     }
     // The handler above finds what was concluded.
     request.resume_phases();

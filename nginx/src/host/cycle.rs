@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
-use ngx::ffi::{NGX_LOG_WARN, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_module, ngx_log_t};
+use ngx::ffi::{NGX_LOG_WARN, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_module, ngx_log_t};
 use ngx::ngx_log_error;
 
 use super::conf::Place;
@@ -38,6 +38,22 @@ impl<'c> Cycle<'c> {
             if let Some(before) = self.0.as_ref().old_cycle.as_ref() {
                 ngx_log_error!(NGX_LOG_WARN, before.log, "{problem} in {place}");
             }
+        }
+    }
+}
+
+impl Cycle<'_> {
+    /// Writes to its log, at one of nginx's levels.
+    pub(crate) fn log(self, level: u32, line: fmt::Arguments<'_>) {
+        // SAFETY: the configuration is valid, and has a log.
+        ngx_log_error!(level, unsafe { self.0.as_ref() }.log, "{line}");
+    }
+
+    /// Writes to the log of the configuration in force, on nginx's thread.
+    pub(crate) fn current_log(level: u32, line: fmt::Arguments<'_>) {
+        // SAFETY: `ngx_cycle` is the configuration in force.
+        if let Some(cycle) = NonNull::new(unsafe { ngx_cycle }.cast_mut()) {
+            Cycle(cycle, PhantomData).log(level, line);
         }
     }
 }

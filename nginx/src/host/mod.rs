@@ -15,6 +15,7 @@ pub(crate) mod pool;
 pub(crate) mod reply;
 pub(crate) mod request;
 mod validator;
+pub(crate) mod wake;
 pub(crate) mod zone;
 
 /// The time that nginx has cached for this turn of its event loop, in Unix seconds.

@@ -19,6 +19,7 @@ use super::body::{self, ReadError};
 use super::headers::{self, Name};
 use super::list::HeaderList;
 use super::pool::Keep;
+use super::wake;
 
 /// A request, for the length of one call from nginx.
 ///
@@ -28,6 +29,18 @@ use super::pool::Keep;
 pub(crate) struct Request<'r> {
     raw: NonNull<ngx_http_request_t>,
     life: PhantomData<&'r ngx_http_request_t>,
+}
+
+/// A request that is held, outside of any call of nginx's.
+#[derive(Clone, Copy)]
+pub(crate) struct Held(NonNull<ngx_http_request_t>);
+
+impl Held {
+    /// # Safety
+    /// The request lives for as long as `'r`.
+    pub(crate) unsafe fn request<'r>(self) -> Request<'r> {
+        Request { raw: self.0, life: PhantomData }
+    }
 }
 
 /// What nginx calls for one entry of its phases.
@@ -164,6 +177,20 @@ impl<'r> Request<'r> {
             (*self.as_ptr()).write_event_handler = Some(ngx_http_core_run_phases);
             ngx_http_core_run_phases(self.as_ptr());
         }
+    }
+
+    /// Has nginx leave the request alone until it is resumed.
+    pub(crate) fn hold(self) -> Held {
+        // SAFETY: the request is valid.
+        unsafe { wake::hold(self.as_ptr()) };
+        Held(self.raw)
+    }
+
+    /// Lets the phases of a request that was held go on, outside of any event of its own. It must not be touched
+    /// afterwards.
+    pub(crate) fn resume(self) {
+        // SAFETY: the request is valid, and nothing of ours is borrowed from it across the call.
+        unsafe { wake::resume(self.as_ptr()) };
     }
 
     /// Hands the request back to nginx, which may end it: it must not be touched afterwards.

@@ -8,6 +8,8 @@
 #include <ngx_event.h>
 #include <ngx_http.h>
 
+#include <sys/eventfd.h>
+
 typedef void (*woken_pt)(void);
 
 static ngx_connection_t *waking;
@@ -31,13 +33,18 @@ static void nothing_to_write(ngx_event_t *ev)
 {
 }
 
-/* Watches `fd`, which is nginx's from then on, and calls `tell` in the event loop whenever it was written to. */
-ngx_int_t secure_callbacks_wake_open(ngx_cycle_t *cycle, int fd, woken_pt tell)
+/* A descriptor to write to, from any thread: `tell` is called in the event loop then. -1: there is none to be had. */
+int secure_callbacks_wake_open(ngx_cycle_t *cycle, woken_pt tell)
 {
-    ngx_connection_t *c = ngx_get_connection(fd, cycle->log);
+    ngx_connection_t *c;
+    int heard, bell;
 
+    heard = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    /* One of its own, so that nobody writes to what nginx has closed. */
+    bell = heard == -1 ? -1 : fcntl(heard, F_DUPFD_CLOEXEC, 0);
+    c = bell == -1 ? NULL : ngx_get_connection(heard, cycle->log);
     if (c == NULL) {
-        return NGX_ERROR;
+        goto failed;
     }
     c->data = (void *) (uintptr_t) tell;
     c->log = cycle->log;
@@ -47,10 +54,20 @@ ngx_int_t secure_callbacks_wake_open(ngx_cycle_t *cycle, int fd, woken_pt tell)
     c->write->handler = nothing_to_write;
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
         ngx_free_connection(c);
-        return NGX_ERROR;
+        goto failed;
     }
     waking = c;
-    return NGX_OK;
+    return bell;
+
+failed:
+
+    if (bell != -1) {
+        (void) close(bell);
+    }
+    if (heard != -1) {
+        (void) close(heard);
+    }
+    return -1;
 }
 
 /* Calls it after this time too. While a timer is set a worker that is told to end goes on, as it does for its requests. */

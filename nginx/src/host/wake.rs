@@ -2,14 +2,14 @@
 
 use core::ffi::c_int;
 use core::time::Duration;
-use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::FromRawFd;
 
-use ngx::core::Status;
-use ngx::ffi::{ngx_cycle_t, ngx_http_request_t, ngx_int_t, ngx_msec_t};
+use ngx::ffi::{ngx_cycle_t, ngx_http_request_t, ngx_msec_t};
 
 unsafe extern "C" {
-    fn secure_callbacks_wake_open(cycle: *mut ngx_cycle_t, fd: c_int, tell: extern "C" fn()) -> ngx_int_t;
+    fn secure_callbacks_wake_open(cycle: *mut ngx_cycle_t, tell: extern "C" fn()) -> c_int;
     safe fn secure_callbacks_wake_within(time: ngx_msec_t);
     safe fn secure_callbacks_wake_no_more();
     safe fn secure_callbacks_wake_close();
@@ -17,14 +17,27 @@ unsafe extern "C" {
     fn secure_callbacks_resume(r: *mut ngx_http_request_t);
 }
 
-/// Has `tell` called in the event loop whenever `bell` was written to.
-///
-/// # Safety
-/// `cycle` is the worker's, in its `init_process`.
-pub(crate) unsafe fn open(cycle: *mut ngx_cycle_t, bell: OwnedFd, tell: extern "C" fn()) -> io::Result<()> {
-    // SAFETY: as the caller vouches; the descriptor is nginx's from here on.
-    let opened = unsafe { secure_callbacks_wake_open(cycle, bell.into_raw_fd(), tell) };
-    if opened == Status::NGX_OK.0 { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+/// What another thread wakes the event loop with.
+#[derive(Debug)]
+pub(crate) struct Bell(File);
+
+impl Bell {
+    /// Has `tell` called in the event loop whenever it rings; `None`: nginx has no room for it.
+    ///
+    /// # Safety
+    /// `cycle` is the worker's, in its `init_process`, and there is no other bell.
+    pub(crate) unsafe fn hang(cycle: *mut ngx_cycle_t, tell: extern "C" fn()) -> Option<Self> {
+        // SAFETY: as the caller vouches.
+        let bell = unsafe { secure_callbacks_wake_open(cycle, tell) };
+        // SAFETY: the descriptor is open, and nobody else's.
+        (bell >= 0).then(|| Self(unsafe { File::from_raw_fd(bell) }))
+    }
+
+    /// Wakes the event loop, from any thread.
+    pub(crate) fn ring(&self) {
+        // A counter that is full has not been heard yet, and will be.
+        let _ = (&self.0).write(&1_u64.to_ne_bytes());
+    }
 }
 
 /// Has it called within this time at the latest.

@@ -1,5 +1,7 @@
 //! Whether a shared store is asked at all: one that does not answer is not to add its time-out to every request.
 
+use alloc::format;
+use alloc::string::String;
 use core::time::Duration;
 
 /// So many failures in a row, and it is not asked any more.
@@ -15,6 +17,23 @@ pub enum Change {
     Opened,
     /// It answers again.
     Closed,
+}
+
+impl Change {
+    /// The line for the log. `is_optional`: callbacks are taken meanwhile.
+    #[must_use]
+    pub fn line(self, policy: &str, why: &str, is_optional: bool) -> String {
+        let meanwhile = match is_optional {
+            true => "meanwhile this proxy's own table has to do",
+            false => "until it answers, callbacks are refused with 503",
+        };
+        match self {
+            Self::Opened => {
+                format!("secure_callbacks: policy {policy}: the replay store does not answer ({why}): {meanwhile}")
+            }
+            Self::Closed => format!("secure_callbacks: policy {policy}: the replay store answers again"),
+        }
+    }
 }
 
 /// Counts failures in a row. Times are of any clock that does not go back.

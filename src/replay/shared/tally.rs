@@ -4,64 +4,49 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 
 use super::protocol::Operation;
-use crate::replay::store::Answer;
 
-/// What came of one question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a question ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// Reserved.
-    Fresh,
-    /// Taken before.
-    Seen,
-    /// On its way, perhaps through another proxy.
-    InFlight,
-    /// Kept, or released.
-    Done,
-    /// The reservation had lapsed, and the place is another's by now.
-    Lapsed,
-    /// No answer in time, or none that could be understood.
-    Failed,
-    /// It was not asked: the circuit is open, or too much is asked already.
+    /// The store has done it, whatever its answer.
+    Answered,
+    /// No answer in time.
+    TimedOut,
+    /// There is no connection, or it broke.
+    Unreachable,
+    /// The store answered with an error.
+    Error,
+    /// The store answered what no store answers.
+    NotUnderstood,
+    /// Not asked: it has failed too often lately.
     NotAsked,
+    /// Not asked: too many wait already.
+    QueueFull,
 }
 
 impl Outcome {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Fresh, Self::Seen, Self::InFlight, Self::Done, Self::Lapsed, Self::Failed, Self::NotAsked];
+    pub const ALL: [Self; 7] = [
+        Self::Answered,
+        Self::TimedOut,
+        Self::Unreachable,
+        Self::Error,
+        Self::NotUnderstood,
+        Self::NotAsked,
+        Self::QueueFull,
+    ];
 
     /// As metrics name it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Fresh => "fresh",
-            Self::Seen => "seen",
-            Self::InFlight => "in_flight",
-            Self::Done => "done",
-            Self::Lapsed => "lapsed",
-            Self::Failed => "failed",
+            Self::Answered => "answered",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+            Self::Error => "error",
+            Self::NotUnderstood => "not_understood",
             Self::NotAsked => "not_asked",
-        }
-    }
-
-    /// Whether this can come of it.
-    #[must_use]
-    pub const fn can_come_of(self, operation: Operation) -> bool {
-        match self {
-            Self::Fresh | Self::Seen | Self::InFlight => matches!(operation, Operation::Reserve),
-            Self::Done | Self::Lapsed => !matches!(operation, Operation::Reserve),
-            Self::Failed | Self::NotAsked => true,
-        }
-    }
-}
-
-impl From<Answer> for Outcome {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Fresh => Self::Fresh,
-            Answer::Seen => Self::Seen,
-            Answer::InFlight => Self::InFlight,
-            Answer::Full | Answer::Unavailable => Self::Failed,
+            Self::QueueFull => "queue_full",
         }
     }
 }
@@ -109,7 +94,7 @@ impl Tally {
         self.open.load(Ordering::Relaxed) != 0
     }
 
-    /// Each kind of question and outcome that can be, with how often it was.
+    /// Each kind of question and outcome, with how often it was.
     pub fn calls(&self) -> impl Iterator<Item = (Operation, Outcome, u64)> {
         let cells = self.cells();
         cells.map(|(operation, outcome, calls)| (operation, outcome, calls.load(Ordering::Relaxed)))
@@ -139,8 +124,7 @@ impl Tally {
 
     fn cells(&self) -> impl Iterator<Item = (Operation, Outcome, &AtomicU64)> {
         let all = Operation::ALL.into_iter().flat_map(|one| Outcome::ALL.map(|outcome| (one, outcome)));
-        let can_be = all.filter(|(operation, outcome)| outcome.can_come_of(*operation));
-        can_be.filter_map(|(operation, outcome)| Some((operation, outcome, self.cell(operation, outcome)?)))
+        all.filter_map(|(operation, outcome)| Some((operation, outcome, self.cell(operation, outcome)?)))
     }
 }
 
@@ -157,7 +141,7 @@ mod tests {
             (0..=nth).for_each(|_| tally.count(operation, outcome));
         }
         let counts: Vec<_> = tally.take_calls().map(|(_, _, count)| count).collect();
-        assert_eq!(counts, (1..=13).collect::<Vec<_>>());
+        assert_eq!(counts, (1..=21).collect::<Vec<_>>());
         assert!(tally.calls().all(|(_, _, count)| count == 0));
     }
 

@@ -150,6 +150,18 @@ unsafe extern "C" {
     pub(super) fn scheduler_commit(scheduler: *mut c_void, event: u64);
     #[link_name = "envoy_dynamic_module_callback_http_filter_config_scheduler_delete"]
     pub(super) fn scheduler_delete(scheduler: *mut c_void);
+    #[link_name = "envoy_dynamic_module_callback_http_filter_config_define_histogram"]
+    pub(super) fn define_histogram(config: Envoys, name: Bytes, labels: *const Bytes, count: usize, id: *mut MetricId) -> u32;
+    #[link_name = "envoy_dynamic_module_callback_http_filter_record_histogram_value"]
+    pub(super) fn record_histogram(stream: Envoys, id: MetricId, labels: *const Bytes, count: usize, value: u64) -> u32;
+    #[link_name = "envoy_dynamic_module_callback_http_filter_scheduler_new"]
+    pub(super) fn stream_scheduler_new(stream: Envoys) -> *mut c_void;
+    #[link_name = "envoy_dynamic_module_callback_http_filter_scheduler_commit"]
+    pub(super) fn stream_scheduler_commit(scheduler: *mut c_void, event: u64);
+    #[link_name = "envoy_dynamic_module_callback_http_filter_scheduler_delete"]
+    pub(super) fn stream_scheduler_delete(scheduler: *mut c_void);
+    #[link_name = "envoy_dynamic_module_callback_http_filter_continue_decoding"]
+    pub(super) fn continue_decoding(stream: Envoys);
     // Of the C library, which Envoy is linked with.
     pub(super) fn dlsym(within: *mut c_void, name: *const c_char) -> *mut c_void;
 }

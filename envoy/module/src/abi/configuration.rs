@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use super::calls::{
     Bytes, Change, ChangeWithoutRequest, Define, Envoys, MetricId, change_without_request, define_counter,
-    define_gauge, is_validation, lent, scheduler_commit, scheduler_delete, scheduler_new,
+    define_gauge, define_histogram, is_validation, lent, scheduler_commit, scheduler_delete, scheduler_new,
 };
 
 /// `envoy_dynamic_module_type_metrics_result_Success`.
@@ -31,6 +31,11 @@ impl Configuration {
         self.define(define_gauge, name, labels)
     }
 
+    /// Makes a histogram. Only while the configuration is made.
+    pub(crate) fn histogram<const N: usize>(&self, name: &str, labels: [&str; N]) -> Option<MetricId> {
+        self.define(define_histogram, name, labels)
+    }
+
     fn define<const N: usize>(&self, define: Define, name: &str, labels: [&str; N]) -> Option<MetricId> {
         let (labels, mut id) = (lent(labels), 0);
         // SAFETY: the configuration is valid; names and `id` outlive the call, and Envoy keeps no pointer to them.
@@ -45,6 +50,13 @@ impl Configuration {
         if let Some(ChangeWithoutRequest { increment_counter, .. }) = change_without_request() {
             self.change(*increment_counter, id, labels, 0);
         }
+    }
+
+    /// Adds to a counter; `false`: this Envoy can do that only for a request.
+    pub(crate) fn add_to<const N: usize>(&self, id: MetricId, labels: [&str; N], by: u64) -> bool {
+        let Some(ChangeWithoutRequest { increment_counter, .. }) = change_without_request() else { return false };
+        self.change(*increment_counter, id, labels, by);
+        true
     }
 
     /// Sets a gauge.

@@ -12,7 +12,7 @@ use std::ffi::CStr;
 
 pub(crate) use calls::{AttributeId, Body, Bytes, Envoys, Fields, LogLevel, MetricId};
 pub(crate) use configuration::{Configuration, Scheduler};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Recall, Stream};
 
 use calls::{change_without_request, envoy_log, envoy_log_enabled, optional};
 

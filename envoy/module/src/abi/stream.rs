@@ -4,10 +4,11 @@ use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
 use super::calls::{
-    AttributeId, Body, Bytes, Change, Envoys, Field, Fields, MetricId, add_header, get_attribute, get_body_chunks,
-    get_body_chunks_size, get_body_size, get_buffer_limit, get_filter_state, get_header, get_headers, get_headers_size,
-    get_route_config, increment_counter, lent, received_buffered, send_response, set_buffer_limit, set_filter_state,
-    set_gauge, set_header,
+    AttributeId, Body, Bytes, Change, Envoys, Field, Fields, MetricId, add_header, continue_decoding, get_attribute,
+    get_body_chunks, get_body_chunks_size, get_body_size, get_buffer_limit, get_filter_state, get_header, get_headers,
+    get_headers_size, get_route_config, increment_counter, lent, received_buffered, record_histogram, send_response,
+    set_buffer_limit, set_filter_state, set_gauge, set_header, stream_scheduler_commit, stream_scheduler_delete,
+    stream_scheduler_new,
 };
 
 /// A request and its answer, as Envoy has them.
@@ -139,6 +140,28 @@ impl Stream {
         unsafe { get_route_config(self.as_ptr()) }
     }
 
+    /// What calls this request back, from any thread.
+    pub(crate) fn recall(&self) -> Option<Recall> {
+        // SAFETY: the stream is valid.
+        NonNull::new(unsafe { stream_scheduler_new(self.as_ptr()) }).map(Recall)
+    }
+
+    /// Lets a request go on that was held. Envoy may end it meanwhile.
+    pub(crate) fn go_on(self) {
+        // SAFETY: the stream is valid, and nothing of it is used afterwards.
+        unsafe { continue_decoding(self.as_ptr()) }
+    }
+
+    /// Notes a value in a histogram.
+    pub(crate) fn record<const N: usize>(&self, id: MetricId, labels: [&str; N], value: u64) {
+        self.change(record_histogram, id, labels, value);
+    }
+
+    /// Adds to a counter.
+    pub(crate) fn add_to<const N: usize>(&self, id: MetricId, labels: [&str; N], by: u64) {
+        self.change(increment_counter, id, labels, by);
+    }
+
     /// Adds one to a counter.
     pub(crate) fn count<const N: usize>(&self, id: MetricId, labels: [&str; N]) {
         self.change(increment_counter, id, labels, 1);
@@ -154,5 +177,26 @@ impl Stream {
         let labels = lent(labels);
         // SAFETY: the stream is valid; the labels outlive the call.
         let _ = unsafe { change(self.as_ptr(), id, labels.as_ptr(), labels.len(), value) };
+    }
+}
+
+/// Has Envoy call `http_filter_scheduled` on the request's own thread, if the request is still there.
+pub(crate) struct Recall(NonNull<c_void>);
+
+// SAFETY: Envoy takes it from any thread.
+unsafe impl Send for Recall {}
+
+impl Recall {
+    /// Asks for one call, with this number.
+    pub(crate) fn commit(&self, event: u64) {
+        // SAFETY: Envoy made it, and it lives as long as this.
+        unsafe { stream_scheduler_commit(self.0.as_ptr(), event) }
+    }
+}
+
+impl Drop for Recall {
+    fn drop(&mut self) {
+        // SAFETY: Envoy made it, and nobody has it any more.
+        unsafe { stream_scheduler_delete(self.0.as_ptr()) }
     }
 }

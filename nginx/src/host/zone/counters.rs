@@ -4,6 +4,7 @@ use core::alloc::Layout;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use secure_callbacks::Code;
+use secure_callbacks::replay::shared::Tally;
 
 use super::memory::{Kind, Owner, Plan, Zone};
 use crate::host::conf::Complained;
@@ -13,6 +14,7 @@ use crate::host::conf::Complained;
 struct Counts {
     counters: [AtomicU64; Code::COUNT],
     owners: AtomicU32,
+    shared_store: Tally,
 }
 
 /// The counters of a policy.
@@ -30,6 +32,12 @@ impl Counters {
         let memory = self.0.memory()?;
         // SAFETY: the zone was made for this, and stays mapped as long as the configuration. All in it is atomic.
         Some(unsafe { memory.root.cast::<Counts>().as_ref() })
+    }
+
+    /// What the shared store was asked, for a thread of a worker's too.
+    pub(crate) fn shared_store(&self) -> Option<&'static Tally> {
+        // SAFETY: in a worker the zone stays mapped until the process ends.
+        Some(unsafe { &self.0.memory()?.root.cast::<Counts>().as_ref().shared_store })
     }
 
     /// Adds one to a verdict's counter.
