@@ -205,6 +205,12 @@ impl Callback {
         }
     }
 
+    /// A fault of the host's own came over a callback that went on: what became of it can't be told. Its reservation is
+    /// neither kept nor released, and lapses.
+    pub fn abandoned(&mut self) {
+        self.0 = Stage::Over;
+    }
+
     /// The host can't give what the check needs: nobody can tell what the callback is worth.
     pub fn failed(&mut self, verifier: &Verifier) -> Step {
         match mem::replace(&mut self.0, Stage::Over) {

@@ -51,9 +51,10 @@ impl Policy {
         Conclusion { code, identity, claim, outcome }
     }
 
-    /// The conclusion where a callback was cleared and could not be forwarded as it must be: in report mode too it is
-    /// refused, because its identity headers would be the caller's.
-    pub(crate) fn conclude_not_forwarded(&self, identity: Option<Identity>) -> Conclusion {
+    /// The conclusion where a callback can't be forwarded as it must be, after a fault of the host's own or because its
+    /// identity headers would be the caller's: in report mode too it is refused.
+    #[must_use]
+    pub fn conclude_not_forwarded(&self, identity: Option<Identity>) -> Conclusion {
         let code = Code::Failed(Fault::ProxyFailed);
         Conclusion { code, identity, claim: None, outcome: Outcome::Reply(self.reply(code)) }
     }

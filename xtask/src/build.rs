@@ -72,7 +72,7 @@ impl Build {
     /// What the demo and the containers show.
     pub(crate) fn shown() -> Vec<Self> {
         let proxies = proxies::envoy().into_iter().chain(proxies::system_nginx());
-        proxies.flat_map(Self::of).filter(|build| *build != Self::EnvoyModule).collect()
+        proxies.flat_map(Self::of).collect()
     }
 
     /// What it runs in.

@@ -40,14 +40,14 @@ struct About {
 const COMMANDS: [About; 7] = [
     About {
         name: "demo",
-        line: "real Envoy and real Nginx with the example configurations, and callbacks through both",
+        line: "real Envoy and real Nginx with the example configurations, and callbacks through each",
         help: "\
 cargo xtask demo [--keep] [--docker]
 cargo xtask demo send [session|archive|sip|composer]
 
-Gets and builds what it shows: Envoy and the filter, the system's nginx and the module for it. Starts both with
-envoy/envoy.yaml and nginx/nginx.conf and an application behind them, sends each sample and each kind of forgery through
-both, and prints one table of what was accepted and refused, and why.
+Gets and builds what it shows: Envoy with the filter and with the module, and the system's nginx with its module. Starts
+them with envoy/envoy.yaml, envoy/module/envoy.yaml and nginx/nginx.conf and an application behind them, sends each sample
+and each kind of forgery through each, and prints one table of what was accepted and refused, and why.
 
   --keep    leaves them running until Ctrl-C, and prints how to send more
   --docker  the same over mutual TLS, all of it in containers

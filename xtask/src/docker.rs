@@ -68,6 +68,8 @@ pub(crate) fn stage() -> Result<()> {
     for (image, file) in [
         ("envoy", envoy_program()?),
         ("envoy", dist.join("secure_callbacks.wasm")),
+        ("envoy-module", envoy_program()?),
+        ("envoy-module", dist.join("libsecure_callbacks.so")),
         ("nginx", module),
         ("app", made.join("app")),
         ("sender", made.join("sender")),

@@ -49,6 +49,12 @@ impl ModuleHost {
         Some(result)
     }
 
+    /// Where a test may have the module fail.
+    fn may_fail(&self, _call: &str) {
+        #[cfg(feature = "faults")]
+        self.with(|stream| crate::faults::at(_call, stream));
+    }
+
     fn done(&self, work: impl FnOnce(&mut Stream) -> bool) -> Result<(), HostFailed> {
         if self.with(work) == Some(true) { Ok(()) } else { Err(HostFailed) }
     }
@@ -123,10 +129,12 @@ impl Host for ModuleHost {
     }
 
     fn each_field(&self, part: Part, show: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), HostFailed> {
+        self.may_fail(if part == Part::Headers { "each_field" } else { "each_trailer" });
         self.done(|stream| stream.each_field(fields(part), show))
     }
 
     fn add_header(&self, name: &str, value: &str) -> Result<(), HostFailed> {
+        self.may_fail("add_header");
         self.done(|stream| stream.add(Fields::RequestHeaders, name.as_bytes(), value.as_bytes()))
     }
 
@@ -135,6 +143,7 @@ impl Host for ModuleHost {
     }
 
     fn body(&self, start: usize, length: usize, show: &mut dyn FnMut(&[u8])) -> Result<(), HostFailed> {
+        self.may_fail("body");
         if self.body_is_torn.get() {
             return Err(HostFailed);
         }
@@ -169,6 +178,7 @@ impl Host for ModuleHost {
     }
 
     fn response_status(&self) -> Option<u16> {
+        self.may_fail("response_status");
         self.with(|stream| stream.status()).flatten()
     }
 
@@ -201,6 +211,7 @@ impl Host for ModuleHost {
     }
 
     fn settle(&self, store: &Share, settled: &Settled, now: UnixSeconds) {
+        self.may_fail("settle");
         store.settle(settled, now);
     }
 }

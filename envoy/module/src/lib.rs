@@ -13,6 +13,8 @@
 mod abi;
 #[cfg(not(test))]
 mod configuration;
+#[cfg(all(feature = "faults", not(test)))]
+mod faults;
 #[cfg(not(test))]
 mod hooks;
 #[cfg(not(test))]

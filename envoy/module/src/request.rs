@@ -5,10 +5,9 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use secure_callbacks::names::AccessLogValue;
-use secure_callbacks::{Code, Fault, Reply};
-use secure_callbacks_envoy::Filter;
-use secure_callbacks_envoy::host::{Flow, Host, Response};
+use secure_callbacks::{Code, Fault};
+use secure_callbacks_envoy::filter::{Filter, fault};
+use secure_callbacks_envoy::host::{Flow, Host};
 
 use crate::abi::{self, Stream};
 use crate::host::{ModuleHost, now};
@@ -21,6 +20,8 @@ pub(crate) struct Request {
     /// The route's, or the filter's; known with the head.
     policy: OnceCell<Policy>,
     filter: RefCell<Option<OneFilter>>,
+    /// It went on to the application.
+    went_on: Cell<bool>,
     /// A fault of ours came over it: nothing of it may go on.
     is_broken: Cell<bool>,
 }
@@ -39,7 +40,8 @@ pub(crate) enum Route {
 
 impl Request {
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, policy: OnceCell::new(), filter: RefCell::new(None), is_broken: Cell::new(false) }
+        let (policy, filter) = (OnceCell::new(), RefCell::new(None));
+        Self { plugin, policy, filter, went_on: Cell::new(false), is_broken: Cell::new(false) }
     }
 
     /// The head is complete. Under a policy that nobody here knows nothing is let through.
@@ -81,7 +83,12 @@ impl Request {
 
     /// The trailers are there.
     pub(crate) fn trailers(&self, stream: Stream) -> Flow {
-        self.on_the_way(stream, OneFilter::request_trailers)
+        self.on_the_way(stream, |filter| {
+            // What is held now is what goes on: a body that is another than it was when it was last looked at fails.
+            let size = filter.host().grown();
+            filter.request_body(size, false);
+            filter.request_trailers()
+        })
     }
 
     /// Envoy is about to answer by itself.
@@ -108,28 +115,29 @@ impl Request {
         });
     }
 
-    /// A fault of ours in the midst of it. It is counted, and what was on its way to the application is answered with 503
-    /// and never forwarded.
+    /// A fault of ours in the midst of it. What was on its way to the application is answered with 503 and never forwarded,
+    /// and can be sent again at once. What the application had already may have been taken: its reservation lapses.
     pub(crate) fn fail(&self, stream: Stream, on_the_way: bool) {
         if self.is_broken.replace(true) {
             return;
         }
-        if let Ok(filter) = self.filter.try_borrow()
-            && let Some(filter) = filter.as_ref()
+        if let Ok(mut filter) = self.filter.try_borrow_mut()
+            && let Some(filter) = filter.as_mut()
         {
             filter.host().leave();
+            if self.went_on.get() {
+                filter.abandoned();
+            }
         }
         let host = ModuleHost::new(self.plugin.metrics);
         host.enter(stream);
         let policy = self.policy.get().unwrap_or(&self.plugin.policy);
-        let code = Fault::ProxyFailed;
-        host.count(policy.metrics(), Code::Failed(code));
         if on_the_way {
-            host.set_state(AccessLogValue::Result.name(), code.as_str());
-            let reply = Reply::unavailable();
-            let (status, headers, body) = (reply.status(), reply.headers().collect(), reply.body());
-            // Where that fails it stays held.
-            let _ = host.reply(&Response { status, headers, body, details: code.as_str() });
+            fault(&host, policy);
+        } else {
+            let (name, code) = (policy.metrics(), Code::Failed(Fault::ProxyFailed));
+            host.count(name, code);
+            log::error!("secure_callbacks: answer not seen: policy={name} code={}", code.as_str());
         }
     }
 
@@ -138,7 +146,11 @@ impl Request {
         if self.is_broken.get() {
             return Flow::Hold;
         }
-        self.with(stream, event).unwrap_or(Flow::Hold)
+        let flow = self.with(stream, event).unwrap_or(Flow::Hold);
+        if flow == Flow::Continue {
+            self.went_on.set(true);
+        }
+        flow
     }
 
     /// `None`: there is no filter yet, or it is at work already.

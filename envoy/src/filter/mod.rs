@@ -158,6 +158,11 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
         self.callback.takes_body() || self.refusal.is_some()
     }
 
+    /// A fault of the host's own came over a request that went on. Whether its callback was taken can't be told.
+    pub fn abandoned(&mut self) {
+        self.callback.abandoned();
+    }
+
     /// The stream is over. A callback without an answer was not taken.
     pub fn done(&mut self) {
         let Some(protection) = self.protection.clone() else { return };
@@ -277,6 +282,17 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
             self.host.add_header(name, value)?;
         }
         Ok(())
+    }
+}
+
+/// What a fault of the host's own comes to: a request that was on its way is recorded and answered, and does not go on.
+/// Of the request itself nothing is relied on.
+pub fn fault<H: Host>(host: &H, protection: &Protection<H>) {
+    let now = UnixSeconds::try_from(host.time().as_secs()).unwrap_or(UnixSeconds::MAX);
+    let conclusion = protection.verifier().policy().conclude_not_forwarded(None);
+    record::record(host, protection, &conclusion, now);
+    if let Outcome::Reply(reply) = conclusion.outcome {
+        Refusal::new(reply, conclusion.code.as_str()).send(host);
     }
 }
 

@@ -24,7 +24,9 @@ pub fn make(folder: &Path) -> Result<()> {
     }
     let authority = Authority::root("Callback Authority");
     write(folder, "authority.pem", &authority.pem())?;
-    authority.issue(&Leaf::named("proxies").dns_names(&["envoy", "nginx", "localhost"])).write(folder, "server")?;
+    authority
+        .issue(&Leaf::named("proxies").dns_names(&["envoy", "envoy-module", "nginx", "localhost"]))
+        .write(folder, "server")?;
     // The stranger's is of the same name, so that only the signature can tell.
     let cast = Cast::new(&authority, &Authority::root("Callback Authority"));
     for holder in [Holder::Sender, Holder::OtherName, Holder::Stranger] {

@@ -4,29 +4,42 @@ use serde::{Deserialize, Serialize};
 
 /// A way to the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Through {
     /// The service `envoy`.
     Envoy,
+    /// The service `envoy-module`.
+    EnvoyModule,
     /// The service `nginx`.
     Nginx,
 }
 
 impl Through {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Envoy, Self::Nginx];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Envoy, Self::EnvoyModule, Self::Nginx];
+
+    /// What people call it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Envoy => "Envoy",
+            Self::EnvoyModule => "Envoy, module",
+            Self::Nginx => "Nginx",
+        }
+    }
 
     /// The service's name in the Compose file, and its host name.
     #[must_use]
     pub fn service(self) -> &'static str {
         match self {
             Self::Envoy => "envoy",
+            Self::EnvoyModule => "envoy-module",
             Self::Nginx => "nginx",
         }
     }
 }
 
-/// The port on which both proxies take callbacks, HTTP/1.1 and HTTP/2 over TLS.
+/// The port on which each proxy takes callbacks, HTTP/1.1 and HTTP/2 over TLS.
 pub const PORT: u16 = 8443;
 
 /// What to send.

@@ -7,11 +7,17 @@ pub struct Lazy<T>(OnceLock<Result<T, String>>);
 
 impl<T> Default for Lazy<T> {
     fn default() -> Self {
-        Self(OnceLock::new())
+        Self::new()
     }
 }
 
 impl<T> Lazy<T> {
+    /// Not made yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
     /// What `make` makes, once.
     pub fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
         let made = self.0.get_or_init(|| make().map_err(|error| format!("{error:#}")));

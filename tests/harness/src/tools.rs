@@ -62,11 +62,6 @@ impl ProxyKind {
         all.flat_map(kinds).collect()
     }
 
-    /// Those that the examples and the documents are about.
-    pub fn documented() -> impl Iterator<Item = Self> {
-        Self::all().into_iter().filter(|kind| *kind != Self::EnvoyModule)
-    }
-
     /// Every nginx that the module is packed for.
     pub fn packed() -> impl Iterator<Item = Self> {
         VERSIONS.iter().filter(|version| version.proxy.package.is_some()).map(Self::Nginx)

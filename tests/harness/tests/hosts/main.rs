@@ -12,6 +12,7 @@ mod core_dumps;
 mod delivery;
 mod envoy;
 mod envoy_module;
+mod envoy_module_faults;
 mod envoy_own_answers;
 mod envoy_unfinished;
 mod envoy_upgrade;
@@ -55,6 +56,7 @@ fn main() {
                 envoy_upgrade::add(&mut tests);
                 if stage.kind == ProxyKind::EnvoyModule {
                     envoy_module::add(&mut tests);
+                    envoy_module_faults::add(&mut tests);
                 }
             }
             ProxyKind::Nginx(_) => {

@@ -4,7 +4,7 @@ use crate::common::POLICY;
 use anyhow::{Context, Result, ensure};
 use secure_callbacks_harness::clock::now;
 use secure_callbacks_harness::ids;
-use secure_callbacks_harness::proxy::envoy;
+use secure_callbacks_harness::proxy::{Directory, envoy};
 use secure_callbacks_harness::running::{Envoy, Nginx, Running};
 use secure_callbacks_harness::runtime::wait;
 use secure_callbacks_harness::send::{self, Message};
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// The variable that holds the secret, where it is from the environment.
 pub(crate) const VARIABLE: &str = "VIDEO_SECRET";
+
+/// The file in the proxy's directory that holds it, where it is from a file.
+pub(crate) const FILE: &str = "video.secret";
 
 pub(crate) fn add(tests: &mut Tests<'_>) {
     let kind = tests.kind;
@@ -29,7 +32,7 @@ pub(crate) fn add(tests: &mut Tests<'_>) {
         tests.add("the_proxy_itself_logs_tokens_at_debug", move || debug(kind));
     }
     if !kind.is_nginx() {
-        tests.add("the_admin_interface_shows_text_secrets_alone", admin);
+        tests.add("the_admin_interface_shows_text_secrets_alone", move || admin(kind));
     }
 }
 
@@ -55,9 +58,10 @@ impl Site {
     /// `level`: of nginx's log as its directive has it, of components of Envoy as its argument has it.
     pub(crate) fn start(kind: ProxyKind, source: Source, level: &str) -> Result<Self> {
         let secret = format!("signature-secret-{}", token::fresh_jti());
+        let directory = Directory::new(kind.name())?;
         let (reference, environment) = match source {
             Source::Environment => (format!("env:{VARIABLE}"), vec![(VARIABLE.to_owned(), secret.clone())]),
-            Source::File => ("file:video.secret".to_owned(), Vec::new()),
+            Source::File => (format!("file:{}", directory.write(FILE, &secret)?.display()), Vec::new()),
             Source::Text => (format!("text:{secret}"), Vec::new()),
         };
         let policy = json!({
@@ -68,13 +72,10 @@ impl Site {
         let running = if kind.is_nginx() {
             let server = format!("location / {{ secure_callbacks {POLICY}; proxy_pass http://app; }}");
             let nginx = Nginx::new(kind, nginx_block(POLICY, &policy), server)?;
-            if source == Source::File {
-                nginx.directory.write("video.secret", &secret)?;
-            }
-            Nginx { environment, instead: Some(["error.log notice", level]), ..nginx }.start()?
+            Nginx { directory, environment, instead: Some(["error.log notice", level]), ..nginx }.start()?
         } else {
             let filter = envoy::filter(&policy, envoy::Form::Struct, &[VARIABLE]);
-            Envoy { environment, levels: level, ..Envoy::new([filter])? }.start()?
+            Envoy { directory, environment, levels: level, ..Envoy::new([filter])? }.start()?
         };
         Ok(Self { running, secret, body_mark: ids::unique(), token_mark: token::fresh_jti() })
     }
@@ -166,9 +167,13 @@ fn logs(kind: ProxyKind) -> Result<()> {
     for code in ["payload_hash_mismatch", "replayed", "token_expired", "signature_invalid", "token_malformed"] {
         ensure!(log.contains(code) && access.contains(code), "no {code} in a log, so nothing was tested");
     }
-    if kind == ProxyKind::Envoy {
-        ensure!(log.contains("[trace][wasm]"), "not talkative: {log}");
-    }
+    let talk = match kind {
+        ProxyKind::Envoy => "[trace][wasm]",
+        // The module has nothing to say below `warn`; Envoy has, of the module.
+        ProxyKind::EnvoyModule => "[info][dynamic_modules]",
+        ProxyKind::Nginx(_) => "",
+    };
+    ensure!(log.contains(talk), "not talkative: {log}");
     site.check("the log", &log)?;
     site.check("the access log", &access)
 }
@@ -197,21 +202,36 @@ fn debug(kind: ProxyKind) -> Result<()> {
     Ok(())
 }
 
-/// A secret from the environment is nowhere; one in plain words is in the dump of the configuration, as
+/// What Envoy's admin interface shows.
+const PAGES: [&str; 11] = [
+    "/config_dump?include_eds",
+    "/init_dump",
+    "/server_info",
+    "/stats",
+    "/stats?format=json",
+    "/stats/prometheus",
+    "/listeners?format=json",
+    "/clusters?format=json",
+    "/runtime",
+    "/memory",
+    "/logging?paths",
+];
+
+/// A secret from the environment or from a file is nowhere; one in plain words is in the dump of the configuration, as
 /// `docs/configuration.md` warns.
-fn admin() -> Result<()> {
-    for source in [Source::Environment, Source::Text] {
-        let site = Site::start(ProxyKind::Envoy, source, "wasm:info")?;
+fn admin(kind: ProxyKind) -> Result<()> {
+    let file = (kind == ProxyKind::EnvoyModule).then_some(Source::File);
+    for source in [Source::Environment, Source::Text].into_iter().chain(file) {
+        let site = Site::start(kind, source, "wasm:info,dynamic_modules:info")?;
         site.send(8)?;
-        for path in
-            ["/config_dump?include_eds", "/server_info", "/stats", "/stats/prometheus", "/listeners", "/clusters"]
-        {
+        for path in PAGES {
             let page = site.get(path)?;
-            ensure!(page.len() > 20, "{path}: {page:?}");
+            ensure!(!page.is_empty(), "{path} shows nothing");
             if path.starts_with("/config_dump") {
                 let (reference, shown) = match source {
                     Source::Environment => (format!("env:{VARIABLE}"), false),
-                    _ => (format!("text:{}", site.secret), true),
+                    Source::File => (FILE.to_owned(), false),
+                    Source::Text => (format!("text:{}", site.secret), true),
                 };
                 ensure!(page.contains(&reference), "{path} does not hold {reference}");
                 ensure!(page.contains(&site.secret) == shown, "{path}: the secret is shown: {}", !shown);

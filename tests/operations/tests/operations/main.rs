@@ -42,15 +42,15 @@ fn main() {
         ("every_query_finds_what_the_proxy_shows", queries::find_what_they_ask),
         (PROMTOOL, promtool::metrics),
     ];
-    for kind in ProxyKind::documented() {
+    for kind in ProxyKind::all() {
         let mut tests = suite.on(kind);
         for (name, test) in on_proxies {
             tests.add_unless(promtool.filter(|_| name == PROMTOOL), name, move || test(kind));
         }
         if !kind.is_nginx() {
-            tests.add("a_misspelt_route_is_closed", routes::misspelt_route);
-            tests.add("the_example_starts_as_it_says", first_hour::the_example);
-            tests.add("the_readme_s_lines_work", first_hour::of_the_readme);
+            tests.add("a_misspelt_route_is_closed", move || routes::misspelt_route(kind));
+            tests.add("the_example_starts_as_it_says", move || first_hour::the_example(kind));
+            tests.add("the_pages_lines_work", move || first_hour::of_the_pages(kind));
         }
     }
     suite.run(());

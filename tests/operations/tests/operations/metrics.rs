@@ -2,10 +2,12 @@
 use crate::exposition::{self, Exposition};
 use crate::runbook;
 use crate::site::{ARCHIVE, Site};
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use secure_callbacks::Code;
+use secure_callbacks_harness::clock::until;
 use secure_callbacks_harness::tools::ProxyKind;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// The counter.
 const REQUESTS: &str = "secure_callbacks_requests_total";
@@ -19,7 +21,7 @@ pub(crate) fn read(kind: ProxyKind) -> Result<()> {
     if kind.is_nginx() {
         site.reload()?;
     } else {
-        site.run("sed -i 's/missing_token_status: 503/missing_token_status: 401/' filters/archive.yaml\n")?;
+        site.run(&format!("sed -i 's/missing_token_status: 503/missing_token_status: 401/' {}\n", site.watched()))?;
         site.becomes("archive", None, 401)?;
     }
     site.becomes("archive", Some(ARCHIVE), 200)?;
@@ -34,13 +36,27 @@ pub(crate) fn read(kind: ProxyKind) -> Result<()> {
     Ok(())
 }
 
-/// The metrics now, with the series that the design names and no others.
+/// The metrics, with the series that the design names and no others.
 pub(crate) fn scrape(site: &Site) -> Result<Exposition> {
+    let mut problem = None;
+    // In Envoy's module those of a route are there within a second.
+    let scraped = until(Duration::from_secs(5), || match scrape_now(site) {
+        Ok(scraped) => Ok(Some(scraped)),
+        Err(error) => {
+            problem = Some(error);
+            Ok(None)
+        }
+    })?;
+    scraped.ok_or_else(|| problem.unwrap_or_else(|| anyhow!("no metrics")))
+}
+
+fn scrape_now(site: &Site) -> Result<Exposition> {
     let scraped = exposition::parse(&site.metrics()?)?;
     ensure!(scraped.types.get(REQUESTS).is_some_and(|kind| kind == "counter"), "{:?}", scraped.types);
     ensure!(scraped.types.get(ENTRIES).is_some_and(|kind| kind == "gauge"), "{:?}", scraped.types);
     let mut due = BTreeSet::new();
-    for policy in ["archive", "session"] {
+    let closed = (site.kind == ProxyKind::EnvoyModule).then_some("closed");
+    for policy in ["archive", "session"].into_iter().chain(closed) {
         let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         due.insert((ENTRIES.to_owned(), [label("policy", policy)].into()));
         for code in Code::all().map(Code::as_str) {

@@ -45,8 +45,18 @@ struct Mount {
 impl Mount {
     /// Makes a mount of the site's directory of secrets, with the same content.
     fn over(site: &Site) -> Result<Self> {
-        let path = site.path().join(if site.kind.is_nginx() { "secrets" } else { "filters" });
-        let mount = Self { kind: site.kind, filter: read_lossy(&path.join("archive.yaml")), path };
+        let path = site.path().join(match site.kind {
+            ProxyKind::Envoy => "filters",
+            ProxyKind::EnvoyModule => "routes",
+            ProxyKind::Nginx(_) => "secrets",
+        });
+        let file = site.path().join(site.watched());
+        if site.kind == ProxyKind::EnvoyModule {
+            // The secrets in the same mount, as the page has it.
+            std::fs::copy(site.path().join("secrets/session"), path.join("session"))?;
+        }
+        let filter = read_lossy(&file).replace("file:secrets/", "file:routes/");
+        let mount = Self { kind: site.kind, filter, path };
         let names: Vec<_> = std::fs::read_dir(&mount.path)?.map(|file| Ok(file?.file_name())).collect::<Result<_>>()?;
         ensure!(names.len() >= 2, "{names:?}");
         mount.publish(1, &[ARCHIVE, ARCHIVE])?;
@@ -70,13 +80,26 @@ impl Mount {
                 std::fs::copy(file.path(), new.join(file.file_name()))?;
             }
         }
-        if self.kind.is_nginx() {
-            std::fs::write(new.join("archive"), format!("{}\n", secrets[0]))?;
-            std::fs::write(new.join("archive-next"), format!("{}\n", secrets[1]))?;
-        } else {
-            let both = format!("\"text:{}\", \"text:{}\"", secrets[0], secrets[1]);
-            let filter = self.filter.replace(&format!("\"text:{ARCHIVE}\""), &both);
-            std::fs::write(new.join("archive.yaml"), filter)?;
+        match self.kind {
+            ProxyKind::Envoy => {
+                let both = format!("\"text:{}\", \"text:{}\"", secrets[0], secrets[1]);
+                let filter = self.filter.replace(&format!("\"text:{ARCHIVE}\""), &both);
+                std::fs::write(new.join("archive.yaml"), filter)?;
+            }
+            ProxyKind::EnvoyModule => {
+                // A new secret has a new name. The path through `..data` is the new directory's from the swap on.
+                let names = [format!("archive-{version}"), format!("archive-{version}-next")];
+                for (name, secret) in names.iter().zip(secrets) {
+                    std::fs::write(new.join(name), format!("{secret}\n"))?;
+                }
+                let both = names.map(|name| format!("\"file:routes/..data/{name}\"")).join(", ");
+                let routes = self.filter.replace("\"file:routes/archive\"", &both);
+                std::fs::write(new.join("callbacks.yaml"), routes)?;
+            }
+            ProxyKind::Nginx(_) => {
+                std::fs::write(new.join("archive"), format!("{}\n", secrets[0]))?;
+                std::fs::write(new.join("archive-next"), format!("{}\n", secrets[1]))?;
+            }
         }
         symlink(directory(version), self.path.join("..data_tmp"))?;
         std::fs::rename(self.path.join("..data_tmp"), self.path.join("..data"))?;

@@ -1,5 +1,7 @@
 //! `docs/operations.md`, cut into what the suite runs.
 
+use secure_callbacks_harness::tools::ProxyKind;
+
 /// The page.
 pub(crate) const PAGE: &str = include_str!("../../../../docs/operations.md");
 
@@ -10,7 +12,7 @@ pub(crate) struct Block {
     pub(crate) section: &'static str,
     /// The language.
     pub(crate) language: &'static str,
-    /// The file that it is, or for `sh` the proxy that it is for.
+    /// The file that it is, or for `sh` the proxies that it is for.
     pub(crate) name: &'static str,
     /// The content.
     pub(crate) text: &'static str,
@@ -34,10 +36,15 @@ pub(crate) fn blocks() -> Vec<Block> {
     blocks
 }
 
-/// The commands for `proxy`, in their order; for Nginx in a directory of its own, which is how it runs here.
-pub(crate) fn commands(proxy: &str) -> Vec<Block> {
-    let is_for = |name: &str| name == proxy || (proxy == "nginx" && name == "own");
-    blocks().into_iter().filter(|block| block.language == "sh" && is_for(block.name)).collect()
+/// The commands for the proxy, in their order; for Nginx in a directory of its own, which is how it runs here.
+pub(crate) fn commands(kind: ProxyKind) -> Vec<Block> {
+    let names: &[&str] = match kind {
+        ProxyKind::Envoy => &["envoy"],
+        ProxyKind::EnvoyModule => &["envoy-module"],
+        ProxyKind::Nginx(_) => &["nginx", "own"],
+    };
+    let is_for = |block: &Block| block.language == "sh" && block.name.split(' ').any(|name| names.contains(&name));
+    blocks().into_iter().filter(is_for).collect()
 }
 
 /// The files that the page prints, with the names it gives them.

@@ -54,12 +54,20 @@ fn paths(id: &str) -> Vec<String> {
 }
 
 /// A route that names a filter which is not there: Envoy takes the configuration, and nothing reaches the application.
-pub(crate) fn misspelt_route() -> Result<()> {
-    let mut site = Site::new(ProxyKind::Envoy)?;
-    let page = page::files().find(|file| file.name == "envoy.yaml").expect("the file").text;
-    let misspelt = page.replace("                  session: {", "                  sesion: {");
+pub(crate) fn misspelt_route(kind: ProxyKind) -> Result<()> {
+    let mut site = Site::new(kind)?;
+    let (name, files, status) = match kind {
+        ProxyKind::EnvoyModule => ("routes/callbacks.yaml", "routes/callbacks.yaml", 401),
+        _ => ("envoy.yaml", "filters/*.yaml", 403),
+    };
+    let page = page::files().find(|file| file.name == name).expect("the file").text;
+    // The second route is session's.
+    let misspelt = match (kind, page.rsplit_once("        secure_callbacks:\n")) {
+        (ProxyKind::EnvoyModule, Some((before, after))) => format!("{before}        secure_callback:\n{after}"),
+        _ => page.replace("                  session: {", "                  sesion: {"),
+    };
     ensure!(misspelt != page, "the page's routes are written otherwise");
-    std::fs::write(site.path().join("envoy.yaml"), misspelt)?;
+    std::fs::write(site.path().join(name), misspelt)?;
     site.set_up()?;
     site.becomes("archive", Some(ARCHIVE), 200)?;
     // In report mode first, as the page begins.
@@ -67,15 +75,15 @@ pub(crate) fn misspelt_route() -> Result<()> {
         for claimed in [false, true] {
             for framing in [Framing::Length, Framing::H2] {
                 for secret in [SESSION, ARCHIVE] {
-                    let (id, status) = send(&site, "/callbacks/session/", secret, framing, claimed)?;
-                    ensure!(status == 403, "{mode}, {claimed}: {status}");
+                    let (id, got) = send(&site, "/callbacks/session/", secret, framing, claimed)?;
+                    ensure!(got == status, "{mode}, {claimed}: {got}");
                     ensure!(!upstream().saw(&id), "{mode}: an unchecked callback reached the application");
                 }
             }
         }
-        ensure!(site.status("other", Some(ARCHIVE))? == 403, "{mode}: a path without a route");
+        ensure!(site.status("other", Some(ARCHIVE))? == status, "{mode}: a path without a route");
         site.becomes("archive", Some(ARCHIVE), 200)?;
-        site.run("sed -i '/mode: report/d' filters/*.yaml\n")?;
+        site.run(&format!("sed -i '/mode: report/d' {files}\n"))?;
         site.becomes("archive", Some(SESSION), 401)?;
     }
     Ok(())

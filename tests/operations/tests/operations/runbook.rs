@@ -1,6 +1,6 @@
 //! The page from top to bottom: each of its commands, in its order, and what it says of their effect.
-use crate::exposition;
 use crate::load::nothing_is_lost;
+use crate::metrics;
 use crate::page;
 use crate::site::{ARCHIVE, ARCHIVE_NEXT, SESSION, Site};
 use anyhow::{Result, ensure};
@@ -50,14 +50,16 @@ fn roll_out(site: &mut Site) -> Result<()> {
     site.next(ROLL_OUT)?;
     site.becomes("archive", Some(SESSION), 401)?;
     site.becomes("session", Some(ARCHIVE), 401)?;
-    if site.kind == ProxyKind::Envoy {
-        let shown = site.next(ROLL_OUT)?;
-        for (counter, due) in
-            [("archive.config_reload: 2", true), ("session.config_reload: 2", true), ("fail: 1", false)]
-        {
-            ensure!(shown.contains(counter) == due, "{counter}: {shown}");
-        }
+    let counters: &[&str] = match site.kind {
+        ProxyKind::Envoy => &["archive.config_reload: 2", "session.config_reload: 2"],
+        ProxyKind::EnvoyModule => &["rds.callbacks.config_reload: 2", "rds.callbacks.update_rejected: 0"],
+        ProxyKind::Nginx(_) => return Ok(()),
+    };
+    let shown = site.next(ROLL_OUT)?;
+    for counter in counters {
+        ensure!(shown.contains(counter), "{counter}: {shown}");
     }
+    ensure!(!shown.contains("fail: 1"), "{shown}");
     Ok(())
 }
 
@@ -69,7 +71,11 @@ fn several_policies(site: &Site) -> Result<()> {
         let status = site.status(path, Some(secret))?;
         ensure!(status == due, "{path} with {secret}: {status}");
     }
-    let closed = if site.kind.is_nginx() { 404 } else { 403 };
+    let closed = match site.kind {
+        ProxyKind::Envoy => 403,
+        ProxyKind::EnvoyModule => 401,
+        ProxyKind::Nginx(_) => 404,
+    };
     ensure!(site.status("other", Some(ARCHIVE))? == closed, "a path without a policy is open");
     Ok(())
 }
@@ -147,14 +153,16 @@ fn upgrade(site: &mut Site) -> Result<()> {
     let callback = Callback::signed("/callbacks/archive/", |token| token.secret(ARCHIVE_NEXT));
     ensure!(site.exchange(&callback)?.status == 200);
     ensure!(site.exchange(&callback)?.status == 401);
-    let before = exposition::parse(&site.metrics()?)?;
+    let before = metrics::scrape(site)?;
     let steps = site.take(UPGRADE)?;
     ensure!(steps.len() == 3, "an upgrade of {} blocks, with the ones that go back and stop", steps.len());
     // A restart forgets what was seen, a change of the file does not.
-    let again = if site.kind.is_nginx() {
-        site.run("install -m 644 \"$MODULE\" modules/ngx_http_secure_callbacks_module.so\n")?;
-        site.reload()?;
-        ensure!(site.module_is_new().is_err(), "a reload is enough: the page says otherwise");
+    let again = if site.kind != ProxyKind::Envoy {
+        if site.kind.is_nginx() {
+            site.run("install -m 644 \"$MODULE\" modules/ngx_http_secure_callbacks_module.so\n")?;
+            site.reload()?;
+            ensure!(site.module_is_new().is_err(), "a reload is enough: the page says otherwise");
+        }
         refused_module(site, steps[0].text)?;
         site.run(steps[0].text)?;
         site.becomes("archive", Some(ARCHIVE_NEXT), 200)?;
@@ -173,7 +181,7 @@ fn upgrade(site: &mut Site) -> Result<()> {
     let status = site.exchange(&callback)?.status;
     ensure!(status == again, "what was seen before the upgrade: {status}");
     site.becomes("session", Some(SESSION), 200)?;
-    let after = exposition::parse(&site.metrics()?)?;
+    let after = metrics::scrape(site)?;
     ensure!(before.series() == after.series(), "other metrics after the upgrade");
     site.run(steps[1].text)?;
     site.becomes("archive", Some(ARCHIVE_NEXT), 200)?;
@@ -182,18 +190,19 @@ fn upgrade(site: &mut Site) -> Result<()> {
     site.ends()
 }
 
-/// A module that nginx does not take: the page's commands end, nginx goes on, and the old file is in its place.
+/// A module that the proxy does not take: the page's commands end, the proxy goes on, and the old file is in its place.
 fn refused_module(site: &mut Site, commands: &str) -> Result<()> {
-    let module = site.path().join("modules/ngx_http_secure_callbacks_module.so");
-    let (before, master) = (std::fs::read(&module)?, site.read("logs/nginx.pid"));
+    let module = site.module();
+    let (before, process) = (std::fs::read(&module)?, site.pid());
     let broken = site.path().join("broken.so");
     std::fs::write(&broken, "no module")?;
     site.artifact = Some(broken);
     let said = site.run(commands)?;
     site.artifact = None;
-    ensure!(said.contains("test failed"), "nginx took a broken module: {said}");
+    let refused = if site.kind.is_nginx() { "test failed" } else { "Failed to load dynamic module" };
+    ensure!(said.contains(refused), "it took a broken module: {said}");
     ensure!(std::fs::read(&module)? == before, "the old module did not come back");
-    ensure!(site.read("logs/nginx.pid") == master, "nginx was restarted");
+    ensure!(site.pid() == process, "it was restarted");
     site.becomes("archive", Some(ARCHIVE_NEXT), 200)
 }
 

@@ -49,7 +49,7 @@ impl Site {
         upstream();
         let directory = Directory::new("runbook")?;
         let path = directory.path();
-        for name in ["bin", "modules", "filters"] {
+        for name in ["bin", "modules", "filters", "routes"] {
             std::fs::create_dir(path.join(name))?;
         }
         for file in page::files() {
@@ -57,7 +57,8 @@ impl Site {
         }
         let (program, filter) = match kind {
             ProxyKind::Envoy => ("bin/envoy", "secure_callbacks.wasm"),
-            _ => ("bin/nginx", "modules/ngx_http_secure_callbacks_module.so"),
+            ProxyKind::EnvoyModule => ("bin/envoy", "libsecure_callbacks.so"),
+            ProxyKind::Nginx(_) => ("bin/nginx", "modules/ngx_http_secure_callbacks_module.so"),
         };
         symlink(&found.program, path.join(program))?;
         std::fs::copy(&found.filter, path.join(filter))?;
@@ -66,7 +67,7 @@ impl Site {
             let config = read_lossy(&path.join("nginx.conf"));
             directory.write("nginx.conf", format!("user root;\n{config}"))?;
         }
-        let mut commands = page::commands(if kind.is_nginx() { "nginx" } else { "envoy" });
+        let mut commands = page::commands(kind);
         let setup = commands.remove(0).text;
         Ok(Self { kind, directory, setup, artifact: None, commands, _alone: alone })
     }
@@ -176,6 +177,11 @@ impl Site {
         }
     }
 
+    /// The file with archive's policy that Envoy watches.
+    pub(crate) fn watched(&self) -> &'static str {
+        if self.kind == ProxyKind::EnvoyModule { "routes/callbacks.yaml" } else { "filters/archive.yaml" }
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.path().join(if self.kind.is_nginx() { "logs/nginx.pid" } else { "envoy.pid" })
     }
@@ -221,12 +227,28 @@ impl Site {
         tail(&self.log())
     }
 
+    /// The module, where the proxy has it.
+    pub(crate) fn module(&self) -> PathBuf {
+        let name =
+            if self.kind.is_nginx() { "modules/ngx_http_secure_callbacks_module.so" } else { "libsecure_callbacks.so" };
+        self.path().join(name)
+    }
+
+    /// The process id of Nginx's master, or of Envoy.
+    pub(crate) fn pid(&self) -> String {
+        read_lossy(&self.pid_file())
+    }
+
     /// The module that runs is the file that is there now, not one that was replaced.
     pub(crate) fn module_is_new(&self) -> Result<()> {
-        for process in self.workers()? {
+        let name = self.module().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let processes = if self.kind.is_nginx() { self.workers()? } else { vec![self.pid().trim().to_owned()] };
+        for process in processes {
             let maps = std::fs::read_to_string(format!("/proc/{process}/maps"))?;
-            let module: Vec<_> = maps.lines().filter(|line| line.contains("secure_callbacks_module.so")).collect();
-            ensure!(!module.is_empty() && !module.iter().any(|line| line.ends_with("(deleted)")), "{module:?}");
+            // The system shows a file that was moved under its present name.
+            let module: Vec<_> = maps.lines().filter(|line| line.contains(&name)).collect();
+            let is_new = |line: &&str| line.ends_with(&name);
+            ensure!(!module.is_empty() && module.iter().all(is_new), "{module:?}");
         }
         Ok(())
     }

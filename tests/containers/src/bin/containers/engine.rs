@@ -64,7 +64,9 @@ fn known(printed: &Printed) -> Option<String> {
     if let Some(line) = lines(printed).find(taken) {
         let port = line.split_whitespace().find(|word| word.starts_with("127.0.0.1:")).unwrap_or("127.0.0.1");
         let port = port.trim_end_matches(':');
-        return Some(format!("the port {port} is taken: stop what listens there, or set ENVOY_PORT and NGINX_PORT"));
+        return Some(format!(
+            "the port {port} is taken: stop what listens there, or set ENVOY_PORT, ENVOY_MODULE_PORT or NGINX_PORT"
+        ));
     }
     let overlaps = lines(printed).any(|line| line.contains("overlap"));
     let words = "the containers' network overlaps with another: set INSIDE_NETWORK to three free numbers, as 10.99.1";

@@ -34,8 +34,8 @@ pub(crate) enum Fault {
     ReloadNginx,
     /// One worker process of Nginx is killed.
     KillWorker,
-    /// Envoy takes no more connections and finishes what it has.
-    DrainEnvoy,
+    /// This Envoy takes no more connections and finishes what it has.
+    Drain(&'static str),
 }
 
 impl Fault {
@@ -66,15 +66,15 @@ impl Fault {
                 ensure!(said.trim() == "killed", "no worker could be killed: {said:?}");
                 Ok(())
             }
-            Self::DrainEnvoy => {
+            Self::Drain(service) => {
                 // Over when nothing listens any more: only then can a stop cut nobody off.
                 let line = "exec 3<>/dev/tcp/127.0.0.1/9901 && printf 'POST /drain_listeners?graceful \
                             HTTP/1.1\\r\\nHost: admin\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n' >&3 \
                             && cat <&3; \
                             for _ in {1..150}; do (exec 4<>/dev/tcp/127.0.0.1/8443) 2>/dev/null || { sleep 1; echo drained; exit; }; \
                             sleep 0.2; done";
-                let said = site.shell("envoy", line).await?;
-                ensure!(said.contains("200 OK") && said.contains("drained"), "Envoy does not drain: {said:?}");
+                let said = site.shell(service, line).await?;
+                ensure!(said.contains("200 OK") && said.contains("drained"), "{service} does not drain: {said:?}");
                 Ok(())
             }
         }

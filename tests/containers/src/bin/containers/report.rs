@@ -57,7 +57,7 @@ impl Report {
         }
         let mut rows: Vec<_> =
             self.tallies.iter().map(|tally| cells([tally.scenario, tally.proxy], numbers(tally))).collect();
-        rows.push(cells(["all", "both"], sum));
+        rows.push(cells(["all", "all"], sum));
         println!("{}\n{NOTES}", table(presets::UTF8_FULL_CONDENSED, &rows));
         let images = self.images.iter().map(|image| format!("- {image}\n")).collect::<String>();
         let wrong = self.wrong.iter().map(|line| format!("- wrong: {line}\n")).collect::<String>();

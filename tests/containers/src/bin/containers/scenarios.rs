@@ -43,7 +43,7 @@ fn order(through: Through) -> Order {
     }
 }
 
-fn both(change: impl Fn(Order) -> Order) -> Vec<Order> {
+fn each(change: impl Fn(Order) -> Order) -> Vec<Order> {
     Through::ALL.into_iter().map(|through| change(order(through))).collect()
 }
 
@@ -58,58 +58,72 @@ pub(crate) fn all() -> Vec<Vec<Scenario>> {
         sign: Sign::NoFailures,
         may_lose_answers: false,
     };
+    let drained = |name, through: Through| Scenario {
+        name,
+        orders: vec![Order { seconds: 10, ..order(through) }],
+        faults: vec![
+            (2.0, Fault::Drain(through.service())),
+            (5.0, Fault::Stop(through.service())),
+            (5.2, Fault::Start(through.service())),
+        ],
+        sign: Sign::Failures,
+        may_lose_answers: false,
+    };
     vec![
         vec![Scenario {
             name: "the app stops, then comes back",
-            orders: both(|order| Order { seconds: 10, ..order }),
+            orders: each(|order| Order { seconds: 10, ..order }),
             faults: vec![(2.0, Fault::Stop("app")), (6.0, Fault::Start("app"))],
             sign: Sign::Failures,
             may_lose_answers: true,
         }],
         vec![Scenario {
             name: "the app's network is cut for 5 s",
-            orders: both(|order| Order { seconds: 10, ..order }),
+            orders: each(|order| Order { seconds: 10, ..order }),
             faults: vec![(2.0, Fault::Cut(APP)), (7.0, Fault::Mend(APP))],
             sign: Sign::Failures,
             may_lose_answers: true,
         }],
         vec![Scenario {
-            // Both proxies go on with what they have, and can tell nobody how it ended.
+            // The proxies go on with what they have, and can tell nobody how it ended.
             name: "the sender's network is cut for 5 s",
-            orders: both(|order| Order { seconds: 10, behaviours: vec![Slow, Plain, FailOnce], ..order }),
+            orders: each(|order| Order { seconds: 10, behaviours: vec![Slow, Plain, FailOnce], ..order }),
             faults: vec![(2.0, Fault::Cut(SENDER)), (7.0, Fault::Mend(SENDER))],
             sign: Sign::Failures,
             may_lose_answers: false,
         }],
         vec![Scenario {
             name: "the sender goes away while the app has it",
-            orders: both(|order| Order { leaving: 100, ..order }),
+            orders: each(|order| Order { leaving: 100, ..order }),
             faults: vec![],
             sign: Sign::NoFailures,
             may_lose_answers: false,
         }],
         vec![Scenario {
             name: "the app answers slowly, or not in time",
-            orders: both(|order| Order { behaviours: vec![Slow, Plain, StuckOnce, FailOnce], ..order }),
+            orders: each(|order| Order { behaviours: vec![Slow, Plain, StuckOnce, FailOnce], ..order }),
             faults: vec![],
             sign: Sign::Failures,
             may_lose_answers: false,
         }],
         vec![Scenario {
             name: "the app resets before or in its answer",
-            orders: both(|order| Order { seconds: 6, behaviours: vec![ResetOnce, Plain, HalfOnce], ..order }),
+            orders: each(|order| Order { seconds: 6, behaviours: vec![ResetOnce, Plain, HalfOnce], ..order }),
             faults: vec![],
             sign: Sign::Failures,
             may_lose_answers: false,
         }],
         vec![Scenario {
+            // It forgets what it knew, so nothing is refused as a replay of what it was about to deliver.
             name: "the proxy is killed and restarted",
-            orders: both(|order| Order { seconds: 10, behaviours: vec![Plain, Plain, Slow], ..order }),
+            orders: each(|order| Order { seconds: 10, behaviours: vec![Plain, Plain, Slow], ..order }),
             faults: vec![
                 (3.0, Fault::Kill("envoy")),
-                (3.1, Fault::Kill("nginx")),
+                (3.1, Fault::Kill("envoy-module")),
+                (3.2, Fault::Kill("nginx")),
                 (5.0, Fault::Start("envoy")),
-                (5.1, Fault::Start("nginx")),
+                (5.1, Fault::Start("envoy-module")),
+                (5.2, Fault::Start("nginx")),
             ],
             sign: Sign::Failures,
             may_lose_answers: true,
@@ -122,13 +136,8 @@ pub(crate) fn all() -> Vec<Vec<Scenario>> {
                 sign: Sign::NoFailures,
                 may_lose_answers: false,
             },
-            Scenario {
-                name: "Envoy drains, then restarts",
-                orders: vec![Order { seconds: 10, ..order(Through::Envoy) }],
-                faults: vec![(2.0, Fault::DrainEnvoy), (5.0, Fault::Stop("envoy")), (5.2, Fault::Start("envoy"))],
-                sign: Sign::Failures,
-                may_lose_answers: false,
-            },
+            drained("Envoy drains, then restarts", Through::Envoy),
+            drained("Envoy with the module drains, then restarts", Through::EnvoyModule),
         ],
         vec![
             Scenario {
@@ -144,6 +153,7 @@ pub(crate) fn all() -> Vec<Vec<Scenario>> {
             },
             crowd(Through::Envoy),
         ],
+        vec![crowd(Through::EnvoyModule)],
         vec![crowd(Through::Nginx)],
     ]
 }

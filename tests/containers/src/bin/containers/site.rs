@@ -10,7 +10,7 @@ use std::time::Duration;
 const PROJECT: &str = "secure-callbacks";
 
 /// The services that go on running.
-pub(crate) const SERVICES: [&str; 4] = ["sender", "envoy", "nginx", "app"];
+pub(crate) const SERVICES: [&str; 5] = ["sender", "envoy", "envoy-module", "nginx", "app"];
 
 /// The project.
 pub(crate) struct Site {
@@ -116,11 +116,8 @@ impl Site {
     /// Each image and its size.
     pub(crate) async fn images(&self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        for image in
-            ["debian:bookworm-slim", "secure-callbacks-envoy", "secure-callbacks-nginx", "secure-callbacks-app"]
-                .into_iter()
-                .chain(["secure-callbacks-sender"])
-        {
+        let ours = SERVICES.map(|service| format!("secure-callbacks-{service}"));
+        for image in ["debian:bookworm-slim"].into_iter().chain(ours.iter().map(String::as_str)) {
             let size = docker(&["image", "inspect", "--format", "{{.Size}}", image]).await?.output;
             lines.push(format!("image {image}: {} MB", size.trim().parse::<u64>()?.div_ceil(1_000_000)));
         }
@@ -157,11 +154,14 @@ impl Site {
 
     pub(crate) fn print_kept(&self) {
         let compose = format!("{} -p {PROJECT} -f tests/docker/compose.yaml", self.compose.join(" "));
-        println!("Running until Ctrl-C: Envoy on 127.0.0.1:28081, Nginx on 127.0.0.1:28082, both with mutual TLS.");
+        println!(
+            "Running until Ctrl-C: Envoy on 127.0.0.1:28081, Nginx on 127.0.0.1:28082, Envoy with the module on \
+             127.0.0.1:28083, all with mutual TLS."
+        );
         println!("More callbacks, freshly signed, and what the proxies and the application say:\n");
         for through in Through::ALL {
             println!("    {compose} exec sender sender table {}", through.service());
         }
-        println!("    {compose} logs --follow envoy nginx app");
+        println!("    {compose} logs --follow envoy envoy-module nginx app");
     }
 }

@@ -8,7 +8,7 @@ use secure_callbacks_containers::journal::{Entry, Received};
 use secure_callbacks_containers::load::Through;
 use secure_callbacks_containers::replies::Line;
 
-/// The demo's table over mutual TLS through both proxies; how many checks it made.
+/// The demo's table over mutual TLS through every proxy; how many checks it made.
 pub(crate) async fn demo(site: &Site, wrong: &mut Vec<String>) -> Result<usize> {
     let mut columns = Vec::new();
     for through in Through::ALL {
@@ -16,16 +16,19 @@ pub(crate) async fn demo(site: &Site, wrong: &mut Vec<String>) -> Result<usize> 
     }
     let journal = site.journal().await?;
     let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
-        "callback",
-        "Envoy",
-        "Nginx",
-        "reached the application",
-    ]);
-    for (envoy, nginx) in columns[0].iter().zip(&columns[1]) {
-        let (of_envoy, of_nginx) = (arrived(envoy, &journal), arrived(nginx, &journal));
-        let both = if of_envoy == of_nginx { of_envoy } else { format!("Envoy: {of_envoy}; Nginx: {of_nginx}") };
-        table.add_row([&envoy.name, &envoy.came, &nginx.came, &both]);
+    let proxies = Through::ALL.map(Through::title);
+    let headings = ["callback"].into_iter().chain(proxies).chain(["reached the application"]);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings);
+    for (row, case) in columns[0].iter().enumerate() {
+        let arrived: Vec<_> = columns.iter().map(|column| arrived(&column[row], &journal)).collect();
+        let all = if arrived.iter().all(|one| *one == arrived[0]) {
+            arrived[0].clone()
+        } else {
+            let each = proxies.iter().zip(&arrived).map(|(proxy, arrived)| format!("{proxy}: {arrived}"));
+            each.collect::<Vec<_>>().join("; ")
+        };
+        let came = columns.iter().map(|column| column[row].came.clone());
+        table.add_row([case.name.clone()].into_iter().chain(came).chain([all]));
     }
     let mut checks = 0;
     for (through, column) in Through::ALL.into_iter().zip(&columns) {
@@ -53,7 +56,7 @@ fn arrived(line: &Line, journal: &[Entry]) -> String {
     }
 }
 
-/// The vectors' main rows over mutual TLS through both proxies; how many checks it made.
+/// The vectors' main rows over mutual TLS through every proxy; how many checks it made.
 pub(crate) async fn rows(site: &Site, wrong: &mut Vec<String>) -> Result<usize> {
     let mut checks = 0;
     for through in Through::ALL {
@@ -120,13 +123,14 @@ pub(crate) async fn hardened(site: &Site, wrong: &mut Vec<String>) -> Result<usi
         }
     }
     let app = format!("{}.10:8080", Site::inside());
-    let status = site.shell("envoy", &format!("exec 3<>/dev/tcp/{}", app.replace(':', "/"))).await;
-    if status.is_err() {
-        wrong.push("Envoy's container cannot reach the application".into());
+    for service in ["envoy", "envoy-module"] {
+        if site.shell(service, &format!("exec 3<>/dev/tcp/{}", app.replace(':', "/"))).await.is_err() {
+            wrong.push(format!("the container {service} cannot reach the application"));
+        }
     }
     if site.sender(&["reach", &app]).await.is_ok() {
         wrong.push("the sender reaches the application without a proxy".into());
     }
     println!("containers: user 10001, read-only, no capabilities; the sender cannot reach the application itself");
-    Ok(SERVICES.len() + 2)
+    Ok(SERVICES.len() + 3)
 }

@@ -176,7 +176,7 @@ fn answered(through: Through, log: &str) -> HashMap<&str, Vec<u64>> {
                 field("upstream").and_then(|status| status.parse().ok()).is_some_and(|status: u16| status < 500)
             }
             // Anything of the application's answer makes these details begin so.
-            Through::Envoy => {
+            Through::Envoy | Through::EnvoyModule => {
                 let from_app =
                     |details: &str| details.starts_with("via_upstream") || details.contains("after_response_started");
                 let status = field("status").and_then(|status| status.parse().ok());

@@ -52,6 +52,7 @@ pub(crate) async fn run(through: Through) -> Result<Vec<Line>> {
 async fn run_row(through: Through, ports: Ports, row: &Row) -> Vec<Line> {
     let host = match through {
         Through::Envoy => Host::Envoy,
+        Through::EnvoyModule => Host::EnvoyModule,
         Through::Nginx => Host::Nginx,
     };
     let Ok(case) = row.expect_for(host) else { return Vec::new() };

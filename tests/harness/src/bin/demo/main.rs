@@ -1,5 +1,5 @@
 //! The demo: the example configurations in real proxies, before an application that records what reaches it. Every
-//! sample callback and every kind of forgery goes through both; one table says what came of each.
+//! sample callback and every kind of forgery goes through each; one table says what came of each.
 //!
 //! `demo` runs it once; `demo --keep` leaves all running; `demo send [session|archive|sip|composer]` prints `curl`
 //! commands that carry a freshly signed callback. `cargo xtask demo` builds what is needed and starts this.
@@ -19,7 +19,7 @@ use site::{Site, Through};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The signature secret of the demo's account. Both example configurations read it from outside.
+/// The signature secret of the demo's account. The example configurations read it from outside.
 const SECRET: &str = "a-signature-secret-just-for-the-demo";
 
 /// Instead of a verdict, where Nginx does not get as far as the module.
@@ -80,7 +80,10 @@ impl Arrived {
 }
 
 async fn run(keep: bool) -> Result<bool> {
-    println!("starting Envoy and Nginx with envoy/envoy.yaml and nginx/nginx.conf, and an application behind them");
+    println!(
+        "starting Envoy with envoy/envoy.yaml, Envoy with envoy/module/envoy.yaml, Nginx with nginx/nginx.conf, and an \
+         application behind them"
+    );
     let site = Site::start().await?;
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
@@ -88,12 +91,14 @@ async fn run(keep: bool) -> Result<bool> {
     if table.width().is_some_and(|width| width >= 80) {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
-    table.set_header(["what was sent", "Envoy", "Nginx", "reached the application"].map(heading));
+    let proxies = Through::ALL.map(Through::name);
+    let headings = ["what was sent"].into_iter().chain(proxies).chain(["reached the application"]);
+    table.set_header(headings.map(heading));
     let (mut checks, mut wrong) = (0, Vec::new());
     for case in cases::all() {
         let mut row = vec![Cell::new(case.name)];
         let mut arrived = Vec::new();
-        for through in [Through::Envoy, Through::Nginx] {
+        for through in Through::ALL {
             let seen = attempt(&site, through, &case).await?;
             checks += 2;
             let (verdict, due) = (seen.verdict, due_words(&case, through));
@@ -107,10 +112,11 @@ async fn run(keep: bool) -> Result<bool> {
             row.push(coloured(Cell::new(verdict), case.expected.accepted()));
             arrived.push(seen.arrived);
         }
-        let text = if arrived[0] == arrived[1] {
+        let text = if arrived.iter().all(|one| *one == arrived[0]) {
             arrived[0].text().to_owned()
         } else {
-            format!("Envoy: {}; Nginx: {}", arrived[0].text(), arrived[1].text())
+            let each = proxies.iter().zip(&arrived).map(|(proxy, arrived)| format!("{proxy}: {}", arrived.text()));
+            each.collect::<Vec<_>>().join("; ")
         };
         row.push(Cell::new(text));
         table.add_row(row);
@@ -155,7 +161,7 @@ async fn attempt(site: &Site, through: Through, case: &Case) -> Result<Seen> {
     let due = site.upstream.deliveries(&id);
     let verdict = match deliver(site, through, case, &message).await {
         Ok(reply) if case.ended_by_tls && through == Through::Nginx && reply.status == 400 => ENDED_BY_TLS.to_owned(),
-        Err(_) if case.ended_by_tls && through == Through::Envoy => ENDED_BY_TLS.to_owned(),
+        Err(_) if case.ended_by_tls && through != Through::Nginx => ENDED_BY_TLS.to_owned(),
         Ok(reply) => format!("{} {}", reply.status, site.logged_code(through, &id, sendings).await),
         Err(_) if case.ended_by_nginx && through == Through::Nginx => ENDED_BY_NGINX.to_owned(),
         Err(error) => format!("no reply: {error:#}"),
@@ -189,9 +195,13 @@ fn coloured(cell: Cell, accepted: bool) -> Cell {
 
 fn print_kept() {
     println!(
-        "Running until Ctrl-C: Envoy on 18081 (metrics on 18084), Nginx on 18082 and 18083 (HTTP/2); with TLS on 18443 and 18444."
+        "Running until Ctrl-C: Envoy on 18081 (metrics on 18084), Envoy with the module on 18085 (metrics on 18086), Nginx \
+         on 18082 and 18083 (HTTP/2); with TLS on 18443, 18445 and 18444."
     );
-    println!("Logs: target/demo/envoy/output.log, target/demo/nginx/logs/access.log. More callbacks, freshly signed:");
+    println!(
+        "Logs: target/demo/envoy/output.log, target/demo/envoy-module/output.log, target/demo/nginx/logs/access.log. More \
+         callbacks, freshly signed:"
+    );
     println!("    cargo xtask demo send archive\n");
     let _ = print_commands("session");
 }
@@ -206,7 +216,7 @@ fn print_commands(name: &str) -> Result<bool> {
         "composer" => sample(Sample::Composer),
         _ => bail!("no sample {name:?}; {USAGE}"),
     };
-    for through in [Through::Envoy, Through::Nginx] {
+    for through in Through::ALL {
         let token = Token::valid(body, now()).secret(SECRET).sign();
         let message = Message::post(&format!("/callbacks/{name}"), body, Some(&token));
         println!("# {}: accepted once within 5 minutes, then refused as stale or replayed", through.name());

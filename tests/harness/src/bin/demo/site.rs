@@ -1,4 +1,4 @@
-//! What the demo runs: the application, and both proxies with the example configurations as they are.
+//! What the demo runs: the application, and the proxies with the example configurations as they are.
 use crate::SECRET;
 use crate::holders::Holders;
 use anyhow::{Context, Result, bail};
@@ -13,27 +13,35 @@ use std::sync::Mutex;
 use tokio::net::TcpStream;
 
 /// The ports of the example configurations, and whose they are.
-const PORTS: [(u16, &str); 7] = [
+const PORTS: [(u16, &str); 10] = [
     (18080, "the application"),
     (18081, "Envoy"),
     (18082, "Nginx"),
     (18083, "Nginx, HTTP/2"),
     (18084, "Envoy's admin"),
+    (18085, "Envoy with the module"),
+    (18086, "Envoy with the module, admin"),
     (18443, "Envoy, TLS"),
     (18444, "Nginx, TLS"),
+    (18445, "Envoy with the module, TLS"),
 ];
 
 /// A way to the application.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Through {
     Envoy,
+    EnvoyModule,
     Nginx,
 }
 
 impl Through {
+    /// In the table's order.
+    pub(crate) const ALL: [Self; 3] = [Self::Envoy, Self::EnvoyModule, Self::Nginx];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Envoy => "Envoy",
+            Self::EnvoyModule => "Envoy, module",
             Self::Nginx => "Nginx",
         }
     }
@@ -41,6 +49,7 @@ impl Through {
     pub(crate) fn ports(self) -> Ports {
         match self {
             Self::Envoy => Ports { http1: local(18081), http2: local(18081) },
+            Self::EnvoyModule => Ports { http1: local(18085), http2: local(18085) },
             Self::Nginx => Ports { http1: local(18082), http2: local(18083) },
         }
     }
@@ -48,6 +57,7 @@ impl Through {
     pub(crate) fn tls(self) -> SocketAddr {
         match self {
             Self::Envoy => local(18443),
+            Self::EnvoyModule => local(18445),
             Self::Nginx => local(18444),
         }
     }
@@ -55,6 +65,7 @@ impl Through {
     fn log(self) -> PathBuf {
         match self {
             Self::Envoy => directory().join("envoy/output.log"),
+            Self::EnvoyModule => directory().join("envoy-module/output.log"),
             Self::Nginx => directory().join("nginx/logs/access.log"),
         }
     }
@@ -64,7 +75,7 @@ impl Through {
 pub(crate) struct Site {
     pub(crate) upstream: Upstream,
     pub(crate) holders: Holders,
-    _proxies: [Process; 2],
+    _proxies: [Process; 3],
     /// Every id sent, and how often it was to reach the application.
     sent: Mutex<BTreeMap<String, usize>>,
 }
@@ -79,10 +90,15 @@ impl Site {
         let upstream = Upstream::start_at(local(18080)).await?;
         let _ = std::fs::remove_dir_all(directory());
         let holders = Holders::make(&made(&directory().join("tls"))?)?;
-        let mut proxies = [start_envoy()?, start_nginx()?];
-        for (process, port) in proxies.iter_mut().zip([18081, 18083]) {
-            let answers = || async move { TcpStream::connect(local(port)).await.is_ok() };
-            process.wait_until(answers).await.with_context(|| format!("the proxy on port {port}"))?;
+        let mut proxies = [
+            start_envoy(ProxyKind::Envoy, "envoy", "envoy")?,
+            start_envoy(ProxyKind::EnvoyModule, "envoy-module", "envoy/module")?,
+            start_nginx()?,
+        ];
+        for (process, through) in proxies.iter_mut().zip(Through::ALL) {
+            let port = through.ports().http2;
+            let answers = || async move { TcpStream::connect(port).await.is_ok() };
+            process.wait_until(answers).await.with_context(|| format!("{} at {port}", through.name()))?;
         }
         Ok(Self { upstream, holders, _proxies: proxies, sent: Mutex::default() })
     }
@@ -117,12 +133,14 @@ impl Site {
     }
 }
 
-fn start_envoy() -> Result<Process> {
-    let tools = tools::find(ProxyKind::Envoy)?;
-    let folder = made(&directory().join("envoy"))?;
+/// Envoy with the examples in `examples`, its log in the folder `name`.
+fn start_envoy(kind: ProxyKind, name: &str, examples: &str) -> Result<Process> {
+    let tools = tools::find(kind)?;
+    let folder = made(&directory().join(name))?;
     let mut command = Command::new(tools.program);
-    command.current_dir(tools::root()).env("VIDEO_SECRET", SECRET).args(["-c", "envoy/envoy.yaml"]);
-    command.arg("--config-yaml").arg(std::fs::read_to_string(tools::root().join("envoy/tls.yaml"))?);
+    command.current_dir(tools::root()).env("VIDEO_SECRET", SECRET).arg("-c").arg(format!("{examples}/envoy.yaml"));
+    command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", "target/dist");
+    command.arg("--config-yaml").arg(std::fs::read_to_string(tools::root().join(examples).join("tls.yaml"))?);
     command.args(["--use-dynamic-base-id", "--concurrency", "2", "--file-flush-interval-msec", "50"]);
     Process::start(command, &folder.join("output.log"))
 }
