@@ -47,6 +47,7 @@ pub use code::{Code, Fault, Rejection, Severity, Status};
 pub use conclusion::{Clearance, Conclusion, Outcome};
 pub use identity::Identity;
 pub use interim::FinalStatus;
+pub use payload::RequestLine;
 pub use policy::{Policy, PolicyConfig};
 pub use problem::PolicyError;
 pub use replay::{Answer, ReplayStore, Reservation, Settled};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! head complete   source address → client certificate → token present, well formed, HS256 → account → signature → iss, iat, exp, nbf, application,
-//!                 form of payload_hash and jti, announced length
+//!                 form of payload_hash and jti, payload hash of a GET's query where the policy says so, announced length
 //! each chunk      count against max_body_size, feed SHA-256
 //! end of body     payload hash → age → reservation (last, so that only authentic callbacks take room)
 //! ```
@@ -12,7 +12,7 @@ use crate::claim::{Claim, Reason};
 use crate::code::{Fault, Rejection};
 use crate::identity::{Identity, is_plain};
 use crate::lifetime::Lifetime;
-use crate::payload::{PayloadCheck, parse_payload_hash};
+use crate::payload::{PayloadCheck, RequestLine, parse_payload_hash};
 use crate::policy::{Account, PayloadHashRule, Policy};
 use crate::replay::{Key, Reservation};
 use crate::time::UnixSeconds;
@@ -26,6 +26,8 @@ pub struct RequestHead<'r> {
     pub token: TokenField<&'r [u8]>,
     /// The length that the head announces, in bytes, if it does.
     pub content_length: Option<u64>,
+    /// What is asked for; needed only if [`Policy::hashes_query`].
+    pub line: Option<RequestLine<'r>>,
     /// The connection it came on.
     pub connection: &'r dyn Connection,
 }
@@ -80,7 +82,7 @@ impl Verifier {
         // From here on the claims are the sender's own words.
         let identity =
             Identity::new(account.api_key(), claims.application_id().ok(), claims.jti().ok(), claims.iat().ok());
-        match self.check_claims(account, &claims, head.content_length, now) {
+        match self.check_claims(account, &claims, head, now) {
             Ok(Terms { payload, lifetime, replay }) => Ok(Pending { payload, identity, lifetime, replay }),
             Err(reason) => Err(Refused::of(identity, reason)),
         }
@@ -103,7 +105,7 @@ impl Verifier {
         &self,
         account: &Account,
         claims: &Claims<'_>,
-        content_length: Option<u64>,
+        head: &RequestHead<'_>,
         now: UnixSeconds,
     ) -> Result<Terms, Reason> {
         let policy = &self.policy;
@@ -136,10 +138,11 @@ impl Verifier {
                 Some(ReplayTerms { key: Key::new(account.api_key(), jti), kept_until })
             }
         };
-        if content_length.is_some_and(|length| length > policy.max_body_size()) {
-            return Err(Rejection::BodyTooLarge.into());
+        let mut payload = PayloadCheck::new(policy.max_body_size(), expected_hash);
+        if policy.hashes_query() {
+            payload.take_query(head.line)?;
         }
-        let payload = PayloadCheck::new(policy.max_body_size(), expected_hash);
+        payload.check_length(head.content_length.unwrap_or_default())?;
         Ok(Terms { payload, lifetime, replay })
     }
 }
@@ -170,17 +173,17 @@ impl Pending {
     /// Checks a length that is known before its bytes are: how many are still to be taken.
     ///
     /// # Errors
-    /// [`Rejection::BodyTooLarge`].
+    /// [`Rejection::BodyTooLarge`]; behind a query that was hashed, [`Rejection::PayloadHashMismatch`].
     pub fn check_length(&self, ahead: u64) -> Result<(), Refused> {
-        self.payload.check_length(ahead).map_err(|rejection| refused(rejection, &self.identity))
+        self.payload.check_length(ahead).map_err(|reason| refused(reason, &self.identity))
     }
 
     /// Takes the next bytes of the body.
     ///
     /// # Errors
-    /// [`Rejection::BodyTooLarge`] as soon as it is known.
+    /// As [`Pending::check_length`], as soon as it is known.
     pub fn body(&mut self, chunk: &[u8]) -> Result<(), Refused> {
-        self.payload.update(chunk).map_err(|rejection| refused(rejection, &self.identity))
+        self.payload.update(chunk).map_err(|reason| refused(reason, &self.identity))
     }
 
     /// The body is over: with the head, with the last chunk or with the trailers.
@@ -206,8 +209,8 @@ impl Pending {
     }
 }
 
-fn refused(rejection: Rejection, identity: &Identity) -> Refused {
-    Refused::of(identity.clone(), rejection)
+fn refused(reason: Reason, identity: &Identity) -> Refused {
+    Refused::of(identity.clone(), reason)
 }
 
 /// An authentic callback: the token is good and the body is the one it was signed for. Whether it was accepted before is

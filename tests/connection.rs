@@ -64,7 +64,7 @@ impl Connection for Client {
 fn code(rules: &str, client: &Client) -> &'static str {
     let json = format!(r#"{{"accounts":[{{"api_key":"k","secrets":["text:0123456789"]}}]{rules}}}"#);
     let policy = PolicyConfig::from_json(&json).unwrap().resolve(&()).unwrap();
-    let head = RequestHead { token: TokenField::Absent, content_length: None, connection: client };
+    let head = RequestHead { token: TokenField::Absent, content_length: None, line: None, connection: client };
     Verifier::new(policy).start(&head, 0).unwrap_err().code().as_str()
 }
 

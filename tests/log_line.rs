@@ -26,7 +26,7 @@ fn verifier(more: &str) -> Verifier {
 fn conclude(verifier: &Verifier, token: &str, body: &[u8], end: i64, connection: &dyn Connection) -> Conclusion {
     let mut callback = Callback::default();
     let token = format!("Bearer {token}");
-    let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length: None, connection };
+    let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length: None, line: None, connection };
     let mut step = callback.head(verifier, &head, NOW);
     if matches!(step, Step::Hold) {
         callback.body(verifier, body);

@@ -59,6 +59,7 @@ fn bad_entries_are_refused_by_place_and_problem() {
         (r#""max_body_size":0"#, "max_body_size", "out of range"),
         (r#""max_body_size":-1"#, "max_body_size", "size"),
         (r#""mode":"enforced""#, "mode", "`enforce`, `report`"),
+        (r#""payload":"parameters""#, "payload", "`body`, `query`"),
         (r#""payload_hash":"optional""#, "payload_hash", "`required`, `when_present`, `ignored`"),
         (r#""replay":"yes""#, "replay", "`on`, `off`"),
         (r#""replay":1"#, "replay", "`on`, `off`"),

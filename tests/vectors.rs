@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use secure_callbacks::replay::NoStore;
-use secure_callbacks::{Callback, Code, Conclusion, Outcome, ReplayStore, RequestHead, Step, TokenField, names};
+use secure_callbacks::{
+    Callback, Code, Conclusion, Outcome, ReplayStore, RequestHead, RequestLine, Step, TokenField, names,
+};
 use secure_callbacks_support::site::{NOW, Site};
 use secure_callbacks_support::{Expectation, Host, Rendered, Row, load};
 
@@ -48,7 +50,8 @@ fn head<'r>(site: &Site, request: &'r Rendered) -> RequestHead<'r> {
     let fields = request.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name.as_bytes()));
     fields.for_each(|(_, value)| token.add(value.as_slice()));
     let content_length = request.framing.has_length().then(|| request.body().len() as u64);
-    RequestHead { token, content_length, connection: &() }
+    let line = RequestLine { method: request.method.as_bytes(), target: request.path.as_bytes() };
+    RequestHead { token, content_length, line: Some(line), connection: &() }
 }
 
 fn pieces(request: &Rendered) -> impl Iterator<Item = &[u8]> {

@@ -43,7 +43,7 @@ const TOUCHED: &[(&str, &str)] = &[
     (
         "ngx_http_request_t",
         "connection http_connection main_conf srv_conf loc_conf write_event_handler upstream upstream_states pool \
-         headers_in headers_out request_body method main phase_handler err_status",
+         headers_in headers_out request_body method uri unparsed_uri method_name main phase_handler err_status",
     ),
     ("ngx_http_request_body_t", "bufs"),
     ("ngx_http_ssl_srv_conf_t", "verify verify_depth client_certificate trusted_certificate crl ocsp ocsp_responder"),

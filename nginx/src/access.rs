@@ -10,7 +10,8 @@ use secure_callbacks::names::IDENTITY_HEADERS;
 use secure_callbacks::record::Circumstances;
 use secure_callbacks::reply::{CONTENT_TYPE, RETRY_AFTER};
 use secure_callbacks::{
-    Answer, Code, Conclusion, Fault, Identity, Outcome, Reply, RequestHead, Severity, Step as CallbackStep, TokenField,
+    Answer, Code, Conclusion, Fault, Identity, Outcome, Policy, Reply, RequestHead, Severity, Step as CallbackStep,
+    TokenField,
 };
 
 use crate::context::{Concluded, Context, Next, Passage};
@@ -71,7 +72,7 @@ pub(crate) fn enter(request: Request<'_>, policy: &Rc<ActivePolicy>) -> Step {
         return step(concluded);
     }
     let Ok(context) = Context::begin(request, policy) else { return no_context(request, policy) };
-    let head = head(&request, policy.verifier().policy().token_header());
+    let head = head(&request, policy.verifier().policy());
     match context.tell(|callback, verifier| callback.head(verifier, &head, now())) {
         CallbackStep::Hold => Step::ReadBody,
         told => {
@@ -81,10 +82,11 @@ pub(crate) fn enter(request: Request<'_>, policy: &Rc<ActivePolicy>) -> Step {
     }
 }
 
-fn head<'r>(request: &'r Request<'r>, token_header: &'r str) -> RequestHead<'r> {
+fn head<'r>(request: &'r Request<'r>, policy: &'r Policy) -> RequestHead<'r> {
     let mut token = TokenField::Absent;
-    request.header(token_header.as_bytes()).for_each(|value| token.add(value));
-    RequestHead { token, content_length: request.content_length(), connection: request }
+    request.header(policy.token_header().as_bytes()).for_each(|value| token.add(value));
+    let line = policy.hashes_query().then(|| request.line());
+    RequestHead { token, content_length: request.content_length(), line, connection: request }
 }
 
 /// Something of ours failed, and there is no callback to tell: counted, logged and answered as any other such failure.

@@ -33,7 +33,7 @@ fn bearer() -> String {
 fn head(callback: &mut Callback, verifier: &Verifier, good: bool) -> Step {
     let token = bearer();
     let token = if good { TokenField::Once(token.as_bytes()) } else { TokenField::Absent };
-    callback.head(verifier, &RequestHead { token, content_length: None, connection: &() }, NOW)
+    callback.head(verifier, &RequestHead { token, content_length: None, line: None, connection: &() }, NOW)
 }
 
 /// A callback whose head is good and whose body is there.

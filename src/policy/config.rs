@@ -46,6 +46,15 @@ pub enum PayloadHashRule {
     Ignored,
 }
 
+/// What the `payload_hash` claim is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// The body.
+    Body,
+    /// Of a GET the query's parameters, of all else the body.
+    Query,
+}
+
 /// An account, as it is written.
 #[derive(Debug, Clone)]
 pub struct AccountConfig {
@@ -64,6 +73,7 @@ pub struct PolicyConfig {
     pub(super) issuer: String,
     pub(super) max_age: i64,
     pub(super) leeway: i64,
+    pub(super) payload: Payload,
     pub(super) payload_hash: PayloadHashRule,
     pub(super) max_body_size: u64,
     pub(super) replay: bool,
@@ -108,6 +118,7 @@ impl PolicyConfig {
             issuer: fields.text("issuer", filled).unwrap_or_else(|| "Vonage".into()),
             max_age: fields.seconds("max_age").unwrap_or(300),
             leeway: fields.seconds("leeway").unwrap_or(30),
+            payload: fields.text("payload", payload).unwrap_or(Payload::Body),
             payload_hash: fields.text("payload_hash", payload_hash).unwrap_or(PayloadHashRule::Required),
             max_body_size: fields.bytes("max_body_size").unwrap_or(1 << 20),
             replay,
@@ -191,6 +202,14 @@ fn mode(text: &str) -> Result<Mode, Problem> {
         "enforce" => Ok(Mode::Enforce),
         "report" => Ok(Mode::Report),
         _ => Err(Problem::NotOneOf(&["enforce", "report"])),
+    }
+}
+
+fn payload(text: &str) -> Result<Payload, Problem> {
+    match text {
+        "body" => Ok(Payload::Body),
+        "query" => Ok(Payload::Query),
+        _ => Err(Problem::NotOneOf(&["body", "query"])),
     }
 }
 

@@ -30,6 +30,7 @@ const NAMES: &[&str] = &[
     "issuer",
     "max_age",
     "leeway",
+    "payload",
     "payload_hash",
     "max_body_size",
     "replay",

@@ -20,7 +20,7 @@ use core::{iter, mem};
 
 use jsonwebtoken::DecodingKey;
 
-pub use config::{AccountConfig, Mode, PayloadHashRule, PolicyConfig};
+pub use config::{AccountConfig, Mode, Payload, PayloadHashRule, PolicyConfig};
 pub use lines::{Line, line_of};
 pub use shared_store::{Reach, SharedStore};
 pub use warning::Warning;
@@ -136,6 +136,12 @@ impl Policy {
     #[must_use]
     pub fn max_body_size(&self) -> u64 {
         self.config.max_body_size
+    }
+
+    /// Whether the hash of a GET is over its query: then a host tells what a request asks for.
+    #[must_use]
+    pub fn hashes_query(&self) -> bool {
+        self.config.payload == Payload::Query
     }
 
     /// Whether replays are refused.

@@ -7,6 +7,7 @@ use secure_callbacks_envoy::{Protection, configuration};
 use crate::host::{ModuleHost, now};
 use crate::replay;
 use crate::secrets::Process;
+use crate::shared_store::Link;
 
 /// What the filter must be called (`filter_name`).
 const NAME: &str = "secure_callbacks";
@@ -43,6 +44,7 @@ fn at_work(configuration: &[u8]) -> Result<Protection<ModuleHost>, PolicyError> 
     } else {
         None
     };
+    let link = Link::open(&policy)?;
     let name = policy.name().into();
-    Ok(Protection::new(policy, name, store))
+    Ok(Protection::new(policy, name, store).sharing(link))
 }

@@ -14,6 +14,7 @@ use crate::abi::{self, Bytes, Configuration, Envoys, LogLevel, Stream};
 use crate::logger;
 use crate::plugin::{Plugin, RoutePolicy};
 use crate::request::{Request, Route};
+use crate::shared_store::read_event;
 
 /// Of all events: it goes on.
 const CONTINUE: u32 = 0;
@@ -211,6 +212,24 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(envoy:
     unsafe { on_request(envoy, request, true, |request, stream| status(request.trailers(stream))) }
 }
 
+/// What [`Recall`](abi::Recall) has asked for: the shared store has answered for a request that is held.
+///
+/// # Safety
+/// As Envoy calls it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(envoy: Envoys, request: RequestPtr, event: u64) {
+    let answered = |request: &Request, stream: Stream| {
+        let (answer, after) = read_event(event);
+        status(request.store_answered(stream, answer, after))
+    };
+    // SAFETY: as Envoy calls it.
+    let next = unsafe { on_request(envoy, request, true, answered) };
+    if next == CONTINUE {
+        // SAFETY: the hook still runs. Nothing of the request is used after it, which may end it.
+        guarded(|| unsafe { Stream::new(envoy) }.map(Stream::go_on));
+    }
+}
+
 /// Envoy answers by itself, this filter's own refusals included; the head of that comes after.
 ///
 /// # Safety
@@ -273,7 +292,6 @@ macro_rules! idle {
 idle! {
     envoy_dynamic_module_on_http_filter_response_body
     envoy_dynamic_module_on_http_filter_response_trailers
-    envoy_dynamic_module_on_http_filter_scheduled
     envoy_dynamic_module_on_http_filter_http_callout_done
     envoy_dynamic_module_on_http_filter_http_stream_headers
     envoy_dynamic_module_on_http_filter_http_stream_data

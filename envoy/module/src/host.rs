@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use secure_callbacks::replay::shared::Tally;
 use secure_callbacks::{Answer, Code, Reservation, Settled, UnixSeconds};
 use secure_callbacks_envoy::host::{Attribute, Host, HostFailed, Part, Response};
 
@@ -11,6 +13,7 @@ use crate::abi::{self, AttributeId, Body, Fields, Stream};
 use crate::metrics::Metrics;
 use crate::peer_certificate;
 use crate::replay::Share;
+use crate::shared_store::{Link, Ticket};
 
 /// The host of one request.
 pub(crate) struct ModuleHost {
@@ -23,12 +26,15 @@ pub(crate) struct ModuleHost {
     body_is_torn: Cell<bool>,
     /// What Envoy says of an answer of its own that it is about to give.
     own_answer: RefCell<Option<Vec<u8>>>,
+    /// It waits for the shared store's answer.
+    waits: RefCell<Option<Ticket>>,
 }
 
 impl ModuleHost {
     pub(crate) fn new(metrics: Metrics) -> Self {
-        let (stream, own_answer) = (Cell::new(None), RefCell::new(None));
-        Self { stream, metrics, size: Cell::new(0), body_is_torn: Cell::new(false), own_answer }
+        let (size, body_is_torn) = (Cell::new(0), Cell::new(false));
+        let (stream, own_answer, waits) = (Cell::new(None), RefCell::new(None), RefCell::new(None));
+        Self { stream, metrics, size, body_is_torn, own_answer, waits }
     }
 
     /// A hook runs: what it got may be used until it leaves.
@@ -89,6 +95,11 @@ impl ModuleHost {
         own_answer.or_else(from_upstream)
     }
 
+    /// Shows what a policy's shared store was asked.
+    pub(crate) fn set_store(&self, policy: &str, tally: &Tally) {
+        self.with(|stream| self.metrics.set_store_by(stream, policy, tally));
+    }
+
     /// Sets the gauge of a policy's replay entries.
     pub(crate) fn set_entries(&self, policy: &str, entries: u32) {
         self.with(|stream| self.metrics.set_entries_by(stream, policy, entries.into()));
@@ -119,10 +130,19 @@ const fn fields(part: Part) -> Fields {
     }
 }
 
+impl ModuleHost {
+    /// The shared store has answered, after this time.
+    pub(crate) fn store_answered(&self, policy: &str, after: Duration) {
+        self.waits.replace(None);
+        self.with(|stream| self.metrics.store_took(stream, policy, after));
+    }
+}
+
 impl Host for ModuleHost {
     /// The policy's name.
     type Metrics = Box<str>;
     type Store = Share;
+    type SharedStore = Arc<Link>;
 
     fn time(&self) -> Duration {
         time()
@@ -213,5 +233,17 @@ impl Host for ModuleHost {
     fn settle(&self, store: &Share, settled: &Settled, now: UnixSeconds) {
         self.may_fail("settle");
         store.settle(settled, now);
+    }
+
+    fn reserve_shared(&self, link: &Arc<Link>, reservation: &Reservation) -> bool {
+        let recall = self.with(|stream| stream.recall()).flatten();
+        let ticket = recall.and_then(|recall| link.reserve(reservation, recall));
+        let is_asked = ticket.is_some();
+        self.waits.replace(ticket);
+        is_asked
+    }
+
+    fn settle_shared(&self, link: &Arc<Link>, settled: &Settled, now: UnixSeconds) {
+        link.settle(settled, now);
     }
 }

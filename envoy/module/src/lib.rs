@@ -32,4 +32,6 @@ mod request;
 #[cfg(not(test))]
 mod secrets;
 #[cfg(not(test))]
+mod shared_store;
+#[cfg(not(test))]
 mod ticker;

@@ -12,6 +12,7 @@ use crate::configuration::protect;
 use crate::host::{ModuleHost, now};
 use crate::metrics::Metrics;
 use crate::replay;
+use crate::shared_store::Link;
 use crate::ticker::Ticking;
 
 /// A policy at work, for all workers.
@@ -50,6 +51,7 @@ impl Plugin {
             names.iter().for_each(|name| self.metrics.show(envoy, name));
         }
         drop(names);
+        Link::each(|policy, tally| self.metrics.set_store(envoy, policy, tally));
         replay::process().each(now(), |policy, entries| self.metrics.set_entries(envoy, policy, entries.into()));
     }
 }

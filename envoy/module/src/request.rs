@@ -4,8 +4,9 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use secure_callbacks::{Code, Fault};
+use secure_callbacks::{Answer, Code, Fault};
 use secure_callbacks_envoy::filter::{Filter, fault};
 use secure_callbacks_envoy::host::{Flow, Host};
 
@@ -91,6 +92,16 @@ impl Request {
         })
     }
 
+    /// The shared store has answered. `Flow::Continue`: the request, which is held, goes on.
+    pub(crate) fn store_answered(&self, stream: Stream, answer: Answer, after: Duration) -> Flow {
+        self.on_the_way(stream, |filter| {
+            if let Some(policy) = self.policy.get() {
+                filter.host().store_answered(policy.metrics(), after);
+            }
+            filter.shared_store_answered(answer)
+        })
+    }
+
     /// Envoy is about to answer by itself.
     pub(crate) fn answers_itself(&self, stream: Stream, details: &[u8]) {
         self.with(stream, |filter| filter.host().answers_itself(details));
@@ -108,9 +119,13 @@ impl Request {
             // Later Envoys are told every second, requests or none.
             if !abi::is_1_39()
                 && let Some(policy) = self.policy.get()
-                && let Some(store) = policy.store()
             {
-                filter.host().set_entries(policy.metrics(), store.live(now()));
+                if let Some(store) = policy.store() {
+                    filter.host().set_entries(policy.metrics(), store.live(now()));
+                }
+                if let Some(link) = policy.shared_store() {
+                    filter.host().set_store(policy.metrics(), link.tally());
+                }
             }
         });
     }

@@ -14,9 +14,9 @@ use secure_callbacks::replay::shared::{Change, Operation, Outcome, Protocol, Tal
 use secure_callbacks::{Answer, Policy, PolicyError, Reservation, Settled, UnixSeconds};
 use secure_callbacks_store::{Observer, Settings, Store};
 
-use crate::abi::Recall;
+use crate::abi::{self, Recall};
 
-/// What a request is called back with: the answer, and how long it took in microseconds above it.
+/// The answers, by their numbers in what a request is called back with.
 const ANSWERS: [Answer; 5] = [Answer::Fresh, Answer::Seen, Answer::InFlight, Answer::Full, Answer::Unavailable];
 
 /// Of how many bits the answer is.
@@ -82,6 +82,10 @@ impl Link {
     /// Begins to ask a policy's store; `Ok(None)`: it shares none.
     pub(crate) fn open(policy: &Policy) -> Result<Option<Arc<Self>>, PolicyError> {
         let Some(shared) = policy.shared_store() else { return Ok(None) };
+        let settings = Settings::try_from(shared)?;
+        if abi::only_validates() {
+            return Ok(None);
+        }
         let watch = Arc::new(Watch {
             policy: policy.name().into(),
             is_optional: shared.is_optional(),
@@ -90,7 +94,7 @@ impl Link {
             store: OnceLock::new(),
         });
         let observer = Arc::clone(&watch);
-        let store = Store::start(&Settings::try_from(shared)?, observer)
+        let store = Store::start(&settings, observer)
             .map_err(|_| PolicyError::new("replay_store", Problem::Expected("the system to have a thread for it")))?;
         let store = Arc::new(store);
         // It was empty.
@@ -121,6 +125,11 @@ impl Link {
             Settled::Release(reservation) => self.store.tell(self.protocol.release(reservation)),
             Settled::KeepHere(_) | Settled::ReleaseHere(_) => {}
         }
+    }
+
+    /// What it was asked.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.watch.tally
     }
 
     /// Shows what was asked since the last time, of every policy, and whether its store is not asked now.

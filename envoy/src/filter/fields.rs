@@ -2,7 +2,7 @@
 //! out of the sandbox and can't see a second copy.
 
 use secure_callbacks::names::is_identity_header;
-use secure_callbacks::{Connection, RequestHead, TokenField};
+use secure_callbacks::{Connection, Policy, RequestHead, RequestLine, TokenField};
 
 use crate::host::{Host, HostFailed, Part};
 
@@ -14,6 +14,26 @@ pub(super) struct Head {
     no_body_follows: bool,
     announces_body: bool,
     forged: Vec<Box<[u8]>>,
+    /// If the policy asks for it.
+    line: Option<Line>,
+}
+
+/// What the request asks for.
+#[derive(Debug, Default)]
+struct Line {
+    method: Vec<u8>,
+    target: Vec<u8>,
+}
+
+impl Line {
+    /// Notes it, if this is it. Envoy writes the path anew where the connection manager normalizes it, but never the query.
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b":method" => self.method = value.to_vec(),
+            b":path" => self.target = value.to_vec(),
+            _ => {}
+        }
+    }
 }
 
 impl Head {
@@ -21,8 +41,10 @@ impl Head {
     ///
     /// None does after an upgrade or a tunnel: what comes then is of another protocol and has no end to wait for. Envoy
     /// shows `upgrade` only where the route lets it (`upgrade_configs`), and takes it out of all other requests.
-    pub(super) fn read(host: &impl Host, token_header: &str, end_of_stream: bool) -> Result<Self, HostFailed> {
-        let mut head = Self { no_body_follows: end_of_stream, ..Self::default() };
+    pub(super) fn read(host: &impl Host, policy: &Policy, end_of_stream: bool) -> Result<Self, HostFailed> {
+        let token_header = policy.token_header();
+        let line = policy.hashes_query().then(Line::default);
+        let mut head = Self { no_body_follows: end_of_stream, line, ..Self::default() };
         host.each_field(Part::Headers, &mut |name, value| {
             if name.eq_ignore_ascii_case(token_header.as_bytes()) {
                 head.token.add(value.to_vec());
@@ -35,6 +57,8 @@ impl Head {
                 head.announces_body = true;
             } else if is_identity_header(name) {
                 note(&mut head.forged, name);
+            } else if let Some(line) = &mut head.line {
+                line.note(name, value);
             }
         })?;
         Ok(head)
@@ -42,7 +66,8 @@ impl Head {
 
     /// What the core asks of it.
     pub(super) fn request<'r>(&'r self, connection: &'r dyn Connection) -> RequestHead<'r> {
-        RequestHead { token: self.token.bytes(), content_length: self.content_length(), connection }
+        let line = self.line.as_ref().map(|line| RequestLine { method: &line.method, target: &line.target });
+        RequestHead { token: self.token.bytes(), content_length: self.content_length(), line, connection }
     }
 
     /// Whether the request is over, as far as there is anything to check.

@@ -77,7 +77,7 @@ impl<H: Host, P: Deref<Target = Protection<H>> + Clone> Filter<H, P> {
             return self.answer(Reply::unavailable(), Fault::ProxyFailed.as_str());
         };
         let verifier = protection.verifier();
-        let Ok(head) = Head::read(&self.host, verifier.policy().token_header(), end_of_stream) else {
+        let Ok(head) = Head::read(&self.host, verifier.policy(), end_of_stream) else {
             return self.fail(&protection);
         };
         let rest_is_short = refusal::waits_for(head.content_length(), verifier.policy());

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use secure_callbacks::problem::Problem;
 use secure_callbacks::{Policy, PolicyError, SecretProblem, SecretSource, UnixSeconds};
 use secure_callbacks_envoy::configuration::read;
 use secure_callbacks_envoy::{Host, Protection};
@@ -21,6 +22,9 @@ pub fn configure<H: Host<Metrics = Metrics, Store = Tables>>(
     now: UnixSeconds,
 ) -> Result<Protection<H>, PolicyError> {
     let policy = read(configuration)?.resolve(secrets)?;
+    if policy.shared_store().is_some() {
+        return Err(PolicyError::new("replay_store", Problem::Expected("`local`: Envoy's sandbox can't share a store yet")));
+    }
     // Without shared data there is no store.
     let tables = if policy.replay() { Tables::open(&policy, host, now) } else { None };
     let metrics = Metrics::define(policy.name(), policy.replay(), host);

@@ -1,5 +1,6 @@
 //! Envoy, as the rest of the filter sees it: the only file that makes host calls.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
@@ -75,6 +76,7 @@ fn failed(_: Status) -> HostFailed {
 impl Host for Envoy {
     type Metrics = Metrics;
     type Store = Tables;
+    type SharedStore = Infallible;
 
     fn time(&self) -> Duration {
         // Without a clock every token is from the future.
@@ -130,6 +132,14 @@ impl Host for Envoy {
 
     fn settle(&self, store: &Tables, settled: &Settled, now: UnixSeconds) {
         store.on(self).settle(settled, now);
+    }
+
+    fn reserve_shared(&self, store: &Infallible, _: &Reservation) -> bool {
+        match *store {}
+    }
+
+    fn settle_shared(&self, store: &Infallible, _: &Settled, _: UnixSeconds) {
+        match *store {}
     }
 }
 

@@ -9,10 +9,11 @@ use ngx::core::{NgxStr, Pool, Status};
 use ngx::ffi::{
     NGX_HTTP_PUT, NGX_HTTP_SPECIAL_RESPONSE, ngx_http_core_content_phase, ngx_http_core_run_phases,
     ngx_http_err_page_t, ngx_http_finalize_request, ngx_http_phase_handler_t, ngx_http_read_client_request_body,
-    ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_str_t,
 };
 use ngx::http::{HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 use ngx::ngx_log_error;
+use secure_callbacks::RequestLine;
 
 use super::bits;
 use super::body::{self, ReadError};
@@ -105,9 +106,15 @@ impl<'r> Request<'r> {
     /// The path, decoded, without its query.
     pub(crate) fn path(self) -> &'r [u8] {
         // SAFETY: the request is valid, and so is its path, which lives as long.
+        unsafe { bytes((*self.as_ptr()).uri) }
+    }
+
+    /// What the caller asked for: the target as it was sent, whatever `rewrite` has made of it since.
+    pub(crate) fn line(self) -> RequestLine<'r> {
+        // SAFETY: the request is valid, and so are its texts, which live as long.
         unsafe {
-            let path = (*self.as_ptr()).uri;
-            if path.data.is_null() { &[] } else { NgxStr::from_ngx_str(path).as_bytes() }
+            let request = self.as_ptr();
+            RequestLine { method: bytes((*request).method_name), target: bytes((*request).unparsed_uri) }
         }
     }
 
@@ -265,4 +272,16 @@ impl<'r> Request<'r> {
         let pages = unsafe { core.error_pages.as_ref().map(|pages| pages.as_slice::<ngx_http_err_page_t>()) };
         pages.unwrap_or_default().iter().any(|page| page.status == status as ngx_int_t)
     }
+}
+
+/// The bytes of a text of nginx's; one that was never set has none.
+///
+/// # Safety
+/// The text is set or zeroed, and lives as long as `'r`.
+unsafe fn bytes<'r>(text: ngx_str_t) -> &'r [u8] {
+    if text.data.is_null() {
+        return &[];
+    }
+    // SAFETY: as above.
+    unsafe { NgxStr::from_ngx_str(text) }.as_bytes()
 }

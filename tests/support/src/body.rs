@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
-/// A published callback body, kept byte for byte in `tests/vectors/samples/`.
+/// A callback's body, kept byte for byte in `tests/vectors/samples/`, whose README says where each is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sample {
@@ -17,9 +17,27 @@ pub enum Sample {
     Sip,
     /// An Experience Composer stopped.
     Composer,
+    /// A live streaming broadcast started.
+    Broadcast,
+    /// Live captions started.
+    Captions,
+    /// Voice API: a call has ended.
+    VoiceEvent,
+    /// Voice API: a call comes in, and its `answer_url` is asked by `POST`.
+    VoiceAnswer,
+    /// Messages API: a message came in.
+    MessageInbound,
+    /// Messages API: what became of a message.
+    MessageStatus,
+    /// Verify API v2: a step of a verification.
+    VerifyEvent,
+    /// Verify API v2: what became of it.
+    VerifySummary,
+    /// Dispatch API: what became of a message of a workflow.
+    Dispatch,
 }
 
-/// The bytes of a published callback body.
+/// The bytes of a callback's body.
 #[must_use]
 pub fn sample(sample: Sample) -> &'static [u8] {
     match sample {
@@ -28,6 +46,15 @@ pub fn sample(sample: Sample) -> &'static [u8] {
         Sample::Archive => include_bytes!("../../vectors/samples/archive.json"),
         Sample::Sip => include_bytes!("../../vectors/samples/sip.json"),
         Sample::Composer => include_bytes!("../../vectors/samples/composer.json"),
+        Sample::Broadcast => include_bytes!("../../vectors/samples/broadcast.json"),
+        Sample::Captions => include_bytes!("../../vectors/samples/captions.json"),
+        Sample::VoiceEvent => include_bytes!("../../vectors/samples/voice_event.json"),
+        Sample::VoiceAnswer => include_bytes!("../../vectors/samples/voice_answer.json"),
+        Sample::MessageInbound => include_bytes!("../../vectors/samples/message_inbound.json"),
+        Sample::MessageStatus => include_bytes!("../../vectors/samples/message_status.json"),
+        Sample::VerifyEvent => include_bytes!("../../vectors/samples/verify_event.json"),
+        Sample::VerifySummary => include_bytes!("../../vectors/samples/verify_summary.json"),
+        Sample::Dispatch => include_bytes!("../../vectors/samples/dispatch.json"),
     }
 }
 
@@ -45,7 +72,7 @@ pub enum Body {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Made {
-    /// A published sample.
+    /// A sample.
     pub sample: Option<Sample>,
     /// A text, `times` times.
     pub repeat: Option<String>,

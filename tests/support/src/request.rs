@@ -63,6 +63,8 @@ impl Framing {
 pub struct Request {
     /// The method.
     pub method: String,
+    /// The query, behind a `?`.
+    pub query: Option<String>,
     /// The body as sent.
     pub body: Body,
     /// How the body is sent.
@@ -83,6 +85,7 @@ impl Default for Request {
     fn default() -> Self {
         Self {
             method: "POST".into(),
+            query: None,
             body: Body::default(),
             framing: Framing::default(),
             chunk: 0,
@@ -139,7 +142,7 @@ pub struct TokenSpec {
 pub struct Rendered {
     /// The method.
     pub method: String,
-    /// `/callbacks/` and the unique id.
+    /// `/callbacks/` and the unique id, and the query if there is one.
     pub path: String,
     /// The headers in their order, with names as written.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -243,7 +246,7 @@ impl Request {
         let size = if self.chunk == 0 { body.len().max(1) } else { self.chunk };
         Ok(Rendered {
             method: self.method.clone(),
-            path: format!("/callbacks/{unique}"),
+            path: self.query.iter().fold(format!("/callbacks/{unique}"), |path, query| format!("{path}?{query}")),
             headers: headers.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect(),
             framing: self.framing,
             chunks: body.chunks(size).map(<[u8]>::to_vec).collect(),

@@ -120,5 +120,5 @@ pub fn bearer(token: &Token) -> Vec<u8> {
 /// A head with this value in the field that carries the token.
 #[must_use]
 pub fn head(authorization: &[u8], content_length: Option<u64>) -> RequestHead<'_> {
-    RequestHead { token: TokenField::Once(authorization), content_length, connection: &() }
+    RequestHead { token: TokenField::Once(authorization), content_length, line: None, connection: &() }
 }

@@ -14,7 +14,7 @@ fn every_row_says_something_of_its_own() {
     assert!(unused.is_empty(), "policies of no row: {unused:?}");
     for row in &vectors.rows {
         let [first, second] = ["one", "two"].map(|id| row.render(1_700_000_000, id));
-        assert_eq!(first.path, "/callbacks/one");
+        assert_eq!(first.path.split('?').next(), Some("/callbacks/one"));
         assert_eq!(first.headers, row.render(1_700_000_000, "one").headers, "{}: not repeatable", row.name);
         assert!(first.token.is_none() || first.jti() != second.jti(), "{}: the jti is not fresh", row.name);
         for host in Host::ALL {

@@ -52,11 +52,11 @@ impl Configuration {
         }
     }
 
-    /// Adds to a counter; `false`: this Envoy can do that only for a request.
-    pub(crate) fn add_to<const N: usize>(&self, id: MetricId, labels: [&str; N], by: u64) -> bool {
-        let Some(ChangeWithoutRequest { increment_counter, .. }) = change_without_request() else { return false };
-        self.change(*increment_counter, id, labels, by);
-        true
+    /// Adds to a counter.
+    pub(crate) fn add_to<const N: usize>(&self, id: MetricId, labels: [&str; N], by: u64) {
+        if let Some(ChangeWithoutRequest { increment_counter, .. }) = change_without_request() {
+            self.change(*increment_counter, id, labels, by);
+        }
     }
 
     /// Sets a gauge.

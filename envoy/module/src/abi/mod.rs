@@ -23,6 +23,11 @@ pub(crate) fn version() -> &'static CStr {
     if newer.is_null() { c"v0.1.0" } else { c"v0.2.0" }
 }
 
+/// Whether Envoy only reads its configuration (`--mode validate`).
+pub(crate) fn only_validates() -> bool {
+    calls::is_validation()
+}
+
 /// Writes a line to Envoy's log.
 pub(crate) fn log(level: LogLevel, line: &str) {
     // SAFETY: the line outlives the call, and Envoy keeps no pointer to it.

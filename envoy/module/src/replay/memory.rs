@@ -141,8 +141,10 @@ impl Share {
         let mut state = self.memory.lock();
         let until = now.saturating_add(state.made.memory);
         let settled = match *settled {
-            Settled::Keep(reservation) => Settled::Keep(reservation.kept_at_least_until(until)),
-            release @ Settled::Release(_) => release,
+            Settled::Keep(reservation) | Settled::KeepHere(reservation) => {
+                Settled::Keep(reservation.kept_at_least_until(until))
+            }
+            release @ (Settled::Release(_) | Settled::ReleaseHere(_)) => release,
         };
         state.table().settle(&settled, now);
     }

@@ -23,7 +23,8 @@ fn open(registry: &Registry, capacity: u32, now: i64) -> Share {
 
 fn reservation(jti: &str, owner: u32, now: i64) -> Reservation {
     let token = format!("Bearer {}", Token::valid(b"", now).claim("jti", jti).sign());
-    let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length: None, connection: &() };
+    let head =
+        RequestHead { token: TokenField::Once(token.as_bytes()), content_length: None, line: None, connection: &() };
     let pending = Verifier::new(policy("")).start(&head, now).unwrap();
     pending.end(now).unwrap().reservation(owner, now).unwrap()
 }
@@ -31,7 +32,8 @@ fn reservation(jti: &str, owner: u32, now: i64) -> Reservation {
 /// A reservation under another policy than the usual, of a token that was issued at `iat`.
 fn reservation_under(policy: Policy, jti: &str, iat: i64, now: i64) -> Reservation {
     let token = format!("Bearer {}", Token::valid(b"", iat).claim("jti", jti).sign());
-    let head = RequestHead { token: TokenField::Once(token.as_bytes()), content_length: None, connection: &() };
+    let head =
+        RequestHead { token: TokenField::Once(token.as_bytes()), content_length: None, line: None, connection: &() };
     Verifier::new(policy).start(&head, now).unwrap().end(now).unwrap().reservation(7, now).unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -218,6 +219,7 @@ impl SharedData for FakeEnvoy {
 impl Host for FakeEnvoy {
     type Metrics = Metrics;
     type Store = Tables;
+    type SharedStore = Infallible;
 
     fn time(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.now.get()).unwrap())
@@ -307,6 +309,14 @@ impl Host for FakeEnvoy {
 
     fn settle(&self, store: &Tables, settled: &Settled, now: UnixSeconds) {
         store.on(self).settle(settled, now);
+    }
+
+    fn reserve_shared(&self, store: &Infallible, _: &Reservation) -> bool {
+        match *store {}
+    }
+
+    fn settle_shared(&self, store: &Infallible, _: &Settled, _: UnixSeconds) {
+        match *store {}
     }
 }
 

@@ -14,7 +14,7 @@ fn reservation(jti: &str, owner: u32, now: i64) -> Reservation {
     let policy = PolicyConfig::from_json(json).and_then(|config| config.resolve(&Known)).unwrap();
     let token = bearer(b"", jti);
     let token = TokenField::Once(token.as_bytes());
-    let head = RequestHead { token, content_length: None, connection: &() };
+    let head = RequestHead { token, content_length: None, line: None, connection: &() };
     let pending = secure_callbacks::Verifier::new(policy).start(&head, now).unwrap();
     pending.end(now).unwrap().reservation(owner, now).unwrap()
 }

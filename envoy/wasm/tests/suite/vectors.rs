@@ -53,7 +53,8 @@ impl Begun {
 
 /// The head as Envoy shows it: names in lower case, several `authorization` as one, joined by a comma.
 fn head(request: &Rendered) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut head: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let line = [(":method", &request.method), (":path", &request.path)];
+    let mut head: Vec<_> = line.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).into();
     for (name, value) in lower(&request.headers) {
         match head.iter_mut().find(|(known, _)| *known == name && name == b"authorization") {
             Some((_, joined)) => joined.extend([b",", value.as_slice()].concat()),

@@ -39,7 +39,7 @@ fn is_authentic(verifier: &Verifier, request: &Request<'_>) -> bool {
     let fields = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("authorization"));
     fields.for_each(|header| token.add(header.value));
     let now = clock::now();
-    let head = RequestHead { token, content_length: None, connection: &() };
+    let head = RequestHead { token, content_length: None, line: None, connection: &() };
     let Ok(mut pending) = verifier.start(&head, now) else { return false };
     pending.body(request.body).is_ok() && pending.end(now).is_ok()
 }

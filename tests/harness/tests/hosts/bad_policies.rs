@@ -68,6 +68,7 @@ pub(crate) fn table() -> Vec<Wrong> {
         wrong("a_max_age_in_words", "max_age", json!({ "max_age": "soon" }), "@ max_age soon;"),
         wrong("a_negative_max_age", "max_age", json!({ "max_age": "-5s" }), "@ max_age -5s;"),
         wrong("a_leeway_of_a_fortnight", "leeway", json!({ "leeway": "1fortnight" }), "@ leeway 1fortnight;"),
+        wrong("an_unknown_payload", "payload", json!({ "payload": "both" }), "@ payload both;"),
         wrong(
             "an_unknown_payload_hash",
             "payload_hash",

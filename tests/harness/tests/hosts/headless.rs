@@ -35,9 +35,10 @@ fn lines() -> [Vec<u8>; 4] {
     ]
 }
 
-/// An nginx under a policy in this mode, every variable of the module logged, added to the answer and sent on.
+/// An nginx under a policy in this mode that asks for all that a head has, every variable of the module logged, added to
+/// the answer and sent on.
 fn start(kind: ProxyKind, mode: &str, server: &str) -> Result<Running> {
-    let policy = format!("account a1b2c3d secret=text:{SECRET}; mode {mode}; expose_reason on;");
+    let policy = format!("account a1b2c3d secret=text:{SECRET}; mode {mode}; payload query; expose_reason on;");
     let server = format!(
         "add_header X-Result \"$secure_callbacks_result $secure_callbacks_api_key $secure_callbacks_jti\" always;
         proxy_set_header X-Application $secure_callbacks_application_id;

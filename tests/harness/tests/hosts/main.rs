@@ -23,6 +23,7 @@ mod nginx_dav;
 mod nginx_error_log;
 mod nginx_names;
 mod nginx_redirects;
+mod query;
 mod secrecy;
 mod slips;
 mod warnings;
@@ -42,6 +43,7 @@ fn main() {
         configuration::add(&mut tests);
         connections::add(stage, &mut tests);
         delivery::add(stage, &mut tests);
+        query::add(&mut tests);
         secrecy::add(&mut tests);
         slips::add(&mut tests);
         around::add(stage, &mut tests);
