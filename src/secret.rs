@@ -28,8 +28,9 @@ impl Secret {
         if bytes.len() < SHORTEST_BYTES { Err(SecretProblem::TooShort) } else { Ok(Self(bytes)) }
     }
 
-    /// The HMAC key.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The HMAC key; of a store's password, what the store is shown.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 

@@ -64,6 +64,16 @@ pub struct Command {
 }
 
 impl Command {
+    /// The key that it is about: commands of one key must reach the store in the order in which they were given.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        let place = match self.operation {
+            Operation::Reserve => 1,
+            Operation::Keep | Operation::Release => 3,
+        };
+        self.words.get(place).map_or("", String::as_str)
+    }
+
     /// What the answer to [`Operation::Reserve`] means: `before` is the value that was there.
     #[must_use]
     pub fn answer(&self, before: Option<&[u8]>) -> Answer {
@@ -150,6 +160,8 @@ mod tests {
         let keep = protocol.keep(&reservation(7), 1010);
         assert_eq!(keep.words[2..], ["1", reserve.words[1].as_str(), owner, "kept", "320000"]);
         assert_eq!(protocol.keep(&reservation(7), 5000).words[6], "1000", "not for ever");
+        let release = protocol.release(&reservation(7));
+        assert_eq!([reserve.key(), keep.key(), release.key()], [reserve.words[1].as_str(); 3]);
         assert_eq!(protocol.release(&reservation(7)).words[3..], [reserve.words[1].as_str(), owner]);
         assert_ne!(Protocol::new("sc:", "voice", 0xab).reserve(&reservation(7)).words[1], reserve.words[1]);
     }
