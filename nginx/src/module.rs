@@ -14,8 +14,8 @@ use ngx::ffi::{
 use ngx::http::HttpModule;
 use ngx::ngx_string;
 
-use crate::hooks::{configuration, shared_store};
 use crate::hooks::filters::Filters;
+use crate::hooks::{configuration, shared_store};
 
 type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 

@@ -10,12 +10,13 @@ use secure_callbacks::replay::shared::Tally;
 use secure_callbacks::{Answer, Code, Reservation, Settled, Verifier};
 
 use crate::host::conf::Place;
-use crate::host::zone::counters::Counters;
 use crate::host::wake::Bell;
+use crate::host::zone::counters::Counters;
 use crate::replay::Tables;
 use crate::shared_store::Link;
 
 /// A policy as the configuration's `secure_callbacks_policy` block made it.
+#[derive(Debug)]
 pub(crate) struct ActivePolicy {
     verifier: Verifier,
     counters: Counters,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use core::cell::RefCell;
+use core::fmt;
 use core::hash::{BuildHasher, Hasher};
 use core::mem;
 use core::time::Duration;
@@ -57,11 +58,18 @@ impl Observer for Watch {
 }
 
 /// How one policy asks, in one worker.
+#[derive(Debug)]
 pub(crate) struct Link {
     store: Store,
     protocol: Protocol,
     timeout: Duration,
     watch: Arc<Watch>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("policy", &self.policy).finish_non_exhaustive()
+    }
 }
 
 impl Link {

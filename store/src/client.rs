@@ -1,5 +1,6 @@
 //! One holder of the store: where its answers wait, and who is told.
 
+use secure_callbacks::replay::shared::Outcome;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use secure_callbacks::Answer;
 use secure_callbacks::replay::shared::{Change, Operation};
 
-use crate::observer::{Observer, Outcome};
+use crate::observer::Observer;
 
 pub(crate) struct Client {
     observer: Arc<dyn Observer>,

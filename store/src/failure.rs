@@ -1,11 +1,10 @@
 //! What went wrong, in words that anybody may read.
 
+use secure_callbacks::replay::shared::Outcome;
 use std::error::Error;
 use std::io;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
-
-use crate::observer::Outcome;
 
 /// As long as the word with which an error of Redis begins may be.
 const LONGEST_CODE: usize = 24;

@@ -35,6 +35,6 @@ mod thread;
 mod turns;
 mod worker;
 
-pub use observer::{Observer, Outcome};
+pub use observer::Observer;
 pub use settings::Settings;
 pub use store::{MOST_WAITING, NotAsked, Store};

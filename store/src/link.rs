@@ -1,5 +1,6 @@
 //! The connection to the store: kept up in the background, and asked for by those who have something to send.
 
+use secure_callbacks::replay::shared::Outcome;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -9,7 +10,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::failure::Failure;
-use crate::observer::Outcome;
 use crate::settings::Target;
 
 /// Before the second attempt to connect; each further one waits twice as long.

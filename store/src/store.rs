@@ -1,5 +1,6 @@
 //! What a host holds.
 
+use secure_callbacks::replay::shared::Outcome;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::client::Client;
-use crate::observer::{Observer, Outcome};
+use crate::observer::Observer;
 use crate::settings::Settings;
 use crate::worker::{Job, Worker};
 

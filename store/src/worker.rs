@@ -1,5 +1,6 @@
 //! What happens to a command on the store's thread.
 
+use secure_callbacks::replay::shared::Outcome;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,6 @@ use tokio::time::{timeout, timeout_at};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::link::Link;
-use crate::observer::Outcome;
 use crate::settings::Target;
 use crate::turns::{Turn, Turns};
 

@@ -23,7 +23,10 @@ pub fn configure<H: Host<Metrics = Metrics, Store = Tables>>(
 ) -> Result<Protection<H>, PolicyError> {
     let policy = read(configuration)?.resolve(secrets)?;
     if policy.shared_store().is_some() {
-        return Err(PolicyError::new("replay_store", Problem::Expected("`local`: Envoy's sandbox can't share a store yet")));
+        return Err(PolicyError::new(
+            "replay_store",
+            Problem::Expected("`local`: Envoy's sandbox can't share a store yet"),
+        ));
     }
     // Without shared data there is no store.
     let tables = if policy.replay() { Tables::open(&policy, host, now) } else { None };

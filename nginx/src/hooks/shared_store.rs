@@ -46,7 +46,10 @@ pub(crate) unsafe extern "C" fn init_process(raw: *mut ngx_cycle_t) -> ngx_int_t
     if !matches!(opened, Ok(Some(())))
         && let Some(cycle) = cycle.filter(|cycle| cycle.http().is_some())
     {
-        cycle.log(NGX_LOG_ERR, format_args!("secure_callbacks: the replay store can't be asked: no thread, or no memory"));
+        cycle.log(
+            NGX_LOG_ERR,
+            format_args!("secure_callbacks: the replay store can't be asked: no thread, or no memory"),
+        );
     }
     Status::NGX_OK.into()
 }

@@ -4,7 +4,9 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
-use ngx::ffi::{NGX_LOG_WARN, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_module, ngx_log_t};
+use ngx::ffi::{
+    NGX_LOG_WARN, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_module, ngx_log_t,
+};
 use ngx::ngx_log_error;
 
 use super::conf::Place;
@@ -52,7 +54,7 @@ impl Cycle<'_> {
     /// Writes to the log of the configuration in force, on nginx's thread.
     pub(crate) fn current_log(level: u32, line: fmt::Arguments<'_>) {
         // SAFETY: `ngx_cycle` is the configuration in force.
-        if let Some(cycle) = NonNull::new(unsafe { ngx_cycle }.cast_mut()) {
+        if let Some(cycle) = NonNull::new(unsafe { ngx_cycle }) {
             Cycle(cycle, PhantomData).log(level, line);
         }
     }
