@@ -150,6 +150,7 @@ fn a_replica_takes_nothing(engine: &'static Engine) -> Result<()> {
     here.kept("a", 1);
     let _: i64 = old.asked(&["WAIT", "1", "5000"])?;
 
+    let before = old.connections()?;
     let _: Value = new.asked(&["REPLICAOF", "NO", "ONE"])?;
     let _: Value = old.asked(&["REPLICAOF", "127.0.0.1", &port(&new)])?;
     for _ in 0..5 {
@@ -157,6 +158,8 @@ fn a_replica_takes_nothing(engine: &'static Engine) -> Result<()> {
     }
     wait(|| !here.told.changes().is_empty(), || "it opens".into());
     assert_eq!(here.told.changes()[0].1, "its error READONLY");
+    let after = old.connections()?;
+    assert!(after.iter().all(|connection| !before.contains(connection)), "{before:?} {after:?}");
     // A keep waits for better times.
     here.keep("c", 1);
     // What the new one knows is what the old one had told it.

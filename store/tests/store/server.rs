@@ -1,7 +1,6 @@
 //! One real server: started, asked by hand, stopped and paused.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -89,14 +88,12 @@ impl Server {
         Ok(command.query(&mut self.connection()?)?)
     }
 
-    /// How many connections it has, but for the one that asks.
-    pub(crate) fn connections(&self) -> Result<usize> {
+    /// The numbers of its connections, but for the one that asks.
+    pub(crate) fn connections(&self) -> Result<Vec<u64>> {
         let list: String = self.asked(&["CLIENT", "LIST", "TYPE", "normal"])?;
-        Ok(list.lines().count() - 1)
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
+        let others = list.lines().filter(|line| !line.contains("cmd=client"));
+        let number = |line: &str| line.split(' ').find_map(|word| word.strip_prefix("id=")?.parse().ok());
+        others.map(|line| number(line).context("no id")).collect()
     }
 
     pub(crate) fn url(&self) -> String {
