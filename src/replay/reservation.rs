@@ -13,7 +13,9 @@ pub const PENDING_SECONDS: UnixSeconds = 60;
 pub struct Key(pub(super) [u8; 16]);
 
 impl Key {
-    pub(crate) fn new(api_key: &str, jti: &str) -> Self {
+    /// Of a callback's account and `jti`.
+    #[must_use]
+    pub fn new(api_key: &str, jti: &str) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(api_key);
         // Neither claim can hold it, so no two pairs give one text.
@@ -43,7 +45,10 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    pub(crate) fn new(key: Key, owner: u32, now: UnixSeconds, kept_until: UnixSeconds) -> Self {
+    /// A place of `owner`, a number that no other request of this process has now. It lapses after [`PENDING_SECONDS`];
+    /// once it is kept, it stays until `kept_until`.
+    #[must_use]
+    pub fn new(key: Key, owner: u32, now: UnixSeconds, kept_until: UnixSeconds) -> Self {
         // 0 marks a slot that is kept.
         Self { key, owner: owner.max(1), pending_until: now.saturating_add(PENDING_SECONDS), kept_until }
     }

@@ -2,9 +2,13 @@
 
 use secure_callbacks::replay::shared::Outcome;
 use std::error::Error;
-use std::io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+
+/// As much as is told of one failure.
+const LONGEST_WHY: usize = 200;
 
 /// As long as the word with which an error of Redis begins may be.
 const LONGEST_CODE: usize = 24;
@@ -16,7 +20,8 @@ const FOR_GOOD: [&str; 4] = ["ERR", "NOAUTH", "NOPERM", "WRONGTYPE"];
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) outcome: Outcome,
-    /// Nothing of what the store wrote but the code of an error: servers repeat in their errors what they were sent.
+    /// One line. Nothing of what the store wrote but the code of an error (servers repeat in their errors what they were
+    /// sent), and the names in its certificate.
     pub(crate) why: String,
     /// The connection is of no use any more.
     pub(crate) ends_connection: bool,
@@ -38,16 +43,16 @@ impl Failure {
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         let kind = error.kind();
-        let system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
         let outcome = match kind {
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => return Self::not_understood(),
             ErrorKind::Io if error.is_timeout() => Outcome::TimedOut,
             ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => Outcome::Error,
             _ => Outcome::Unreachable,
         };
-        let why = match (error.code(), system) {
+        let why = match (error.code(), inner(&error)) {
             (Some(code), _) => format!("its error {}", plain(code)),
-            (None, Some(system)) => system.to_string(),
+            (None, Some(inner)) => line(&inner.to_string()),
+            (None, None) if kind == ErrorKind::Io => "the connection broke".into(),
             (None, None) => error.category().into(),
         };
         // Behind the name of a server that has become a replica another one may answer by now.
@@ -62,4 +67,14 @@ impl From<RedisError> for Failure {
 fn plain(code: &str) -> &str {
     let is_code = code.len() <= LONGEST_CODE && code.bytes().all(|byte| byte.is_ascii_uppercase());
     if is_code { code } else { "(unknown)" }
+}
+
+/// What the system says of it, or the TLS library.
+fn inner(error: &RedisError) -> Option<&(dyn Error + Send + Sync)> {
+    error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>().map(Arc::as_ref)
+}
+
+/// The beginning of a text, as a line of a log may hold it.
+fn line(text: &str) -> String {
+    text.chars().map(|char| if char.is_ascii_graphic() { char } else { ' ' }).take(LONGEST_WHY).collect()
 }

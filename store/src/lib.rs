@@ -20,6 +20,10 @@
 //! afterwards a copy of it has no thread, so it takes nothing ([`NotAsked`]), and dropping it does nothing; starting one
 //! there starts a thread of its own.
 //!
+//! # What the store must be
+//! Redis 7.0 or later, or Valkey (`SET … NX GET` is what older ones lack), with a policy of `noeviction`. A user needs
+//! `set`, `get`, `del` and `eval` on keys with the prefix, and `select` for another database than the first.
+//!
 //! # Trust
 //! With `rediss://` the server's certificate is checked against the machine's certificate authorities: those of the file
 //! `SSL_CERT_FILE` and of the directories `SSL_CERT_DIR` (environment variables, also for one of your own), otherwise

@@ -13,7 +13,7 @@ pub trait Observer: Send + Sync {
     /// A command is over; `elapsed` is since it was given. For metrics.
     fn called(&self, operation: Operation, outcome: Outcome, elapsed: Duration);
 
-    /// The store is not asked any more, or it is again. For the log; `why` is one line, and holds neither the password nor
-    /// anything that the store could make up.
+    /// The store is not asked any more, or it is again. For the log: `why` is one short line of ASCII, and holds no
+    /// password, and of what the store sent only an error's code or the names in its certificate.
     fn changed(&self, change: Change, why: &str);
 }

@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 use crate::sh::{self, Result};
 
 /// The crates of the product, by their folders.
-const CRATES: [&str; 5] = ["src", "envoy/src", "envoy/wasm/src", "envoy/module/src", "nginx/src"];
+const CRATES: [&str; 6] = ["src", "store/src", "envoy/src", "envoy/wasm/src", "envoy/module/src", "nginx/src"];
 
 /// The rooms of the core, the lowest floor first. A room imports from its own floor and from those below.
 const CORE: [&[&str]; 6] = [

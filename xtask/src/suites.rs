@@ -32,6 +32,8 @@ pub(crate) enum Step {
     Clippy,
     /// The documentation of every package, also of what is private.
     Doc,
+    /// What asks the shared replay store, with real engines.
+    Store,
     /// The artifacts.
     Build,
     /// What an operator installs, made twice, and installed in a clean root.
@@ -52,13 +54,14 @@ pub(crate) enum Step {
 
 impl Step {
     /// Every step, in the order they run.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Fmt,
         Self::Purity,
         Self::Floors,
         Self::Unit,
         Self::Clippy,
         Self::Doc,
+        Self::Store,
         Self::Build,
         Self::Packages,
         Self::Operations,
@@ -78,6 +81,7 @@ impl Step {
             Self::Floors => "floors",
             Self::Clippy => "clippy",
             Self::Doc => "doc",
+            Self::Store => "store",
             Self::Build => "build",
             Self::Packages => "packages",
             Self::Operations => "operations",
@@ -99,6 +103,7 @@ impl Step {
         match self {
             Self::Fmt | Self::Purity | Self::Floors | Self::Unit => Vec::new(),
             Self::Clippy | Self::Doc => of_builds(Build::shown()),
+            Self::Store => proxies::ENGINES.iter().map(Part::Engine).collect(),
             Self::Build => of_builds(Build::all()),
             Self::Docker if docker::missing().is_some() => Vec::new(),
             Self::Docker => docker::needs(),
@@ -156,6 +161,7 @@ pub(crate) fn run(steps: &[Step], chosen: &[&'static Proxy]) -> bool {
             }
             Step::Clippy => clippy(&mut report),
             Step::Doc => documentation(&mut report),
+            Step::Store => shared_store(&mut report),
             Step::Build => Build::all().into_iter().for_each(|build| report.build(build)),
             Step::Docker => containers(&mut report),
             Step::Packages => {
@@ -213,6 +219,14 @@ fn documentation(report: &mut Report) {
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .shown()
         });
+    }
+}
+
+fn shared_store(report: &mut Report) {
+    report.tests("tests of the shared store without an engine", &["test", "-p", "secure-callbacks-store", "--lib"]);
+    for engine in &proxies::ENGINES {
+        let tests = Cmd::cargo(["test", "-p", "secure-callbacks-store", "--test", "store", "--", engine.name]);
+        report.tests_with(&[Part::Engine(engine)], &format!("shared store, {}", engine.name), tests);
     }
 }
 

@@ -41,6 +41,19 @@ impl Suite {
         });
     }
 
+    /// Adds what only measures, if the command line asks for tests that are ignored otherwise.
+    pub fn measure(&mut self, name: &str, test: impl FnOnce() -> Result<()> + Send + 'static) {
+        if self.arguments.ignored || self.arguments.include_ignored {
+            self.add(name, None, test);
+            self.ignore_last();
+        }
+    }
+
+    fn ignore_last(&mut self) {
+        let last = self.trials.pop().map(|trial| trial.with_ignored_flag(true));
+        self.trials.extend(last);
+    }
+
     /// Runs the tests. `shared` is what they share: it ends before the program does, since `exit` drops nothing.
     pub fn run(self, shared: impl Sized) {
         self.run_and_close(shared, |_, _| {});
@@ -95,8 +108,7 @@ impl Tests<'_> {
     pub fn measure(&mut self, name: &str, test: impl FnOnce() -> Result<()> + Send + 'static) {
         if self.suite.arguments.ignored || self.suite.arguments.include_ignored {
             self.add(name, test);
-            let last = self.suite.trials.pop().map(|trial| trial.with_ignored_flag(true));
-            self.suite.trials.extend(last);
+            self.suite.ignore_last();
         }
     }
 }

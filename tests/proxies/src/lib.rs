@@ -1,11 +1,15 @@
 //! Reads `proxies.toml`, the one place that says which Envoys and which nginxes there are, and knows where each of them
 //! is kept. `cargo xtask`, the harness and the tests of the packages go by it.
 
+mod engines;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+
+pub use engines::{ENGINES, Engine};
 
 /// Names the one proxy to run (see [`Proxy::name`]) instead of all those that take every suite.
 pub const VARIABLE: &str = "SECURE_CALLBACKS_PROXY";
