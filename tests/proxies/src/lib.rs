@@ -1,6 +1,7 @@
 //! Reads `proxies.toml`, the one place that says which Envoys and which nginxes there are, and knows where each of them
 //! is kept. `cargo xtask`, the harness and the tests of the packages go by it. An nginx that is in no file is in [`own`].
 
+mod machine;
 pub mod own;
 
 use std::fmt;
@@ -8,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+
+pub use machine::Machine;
 
 /// Names the one proxy to run (see [`Proxy::name`]; an nginx of one's own by its path) instead of all those that take
 /// every suite.
@@ -49,16 +52,6 @@ pub struct Proxy {
     /// What it runs on.
     #[serde(skip)]
     pub machine: Machine,
-}
-
-/// What a proxy runs on, and what is built for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Machine {
-    /// This machine, whatever it is.
-    #[default]
-    This,
-    /// One with 64-bit Arm processors, which this machine emulates.
-    Aarch64,
 }
 
 /// A proxy.
@@ -326,29 +319,6 @@ impl fmt::Display for Proxy {
     }
 }
 
-impl Machine {
-    /// Each of them.
-    pub const ALL: [Self; 2] = [Self::This, Self::Aarch64];
-
-    /// The folder of what is built for it, below that of what is built for this one.
-    #[must_use]
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::This => "",
-            Self::Aarch64 => "aarch64",
-        }
-    }
-
-    /// What tells its directories from this machine's.
-    #[must_use]
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Self::This => "",
-            Self::Aarch64 => "-aarch64",
-        }
-    }
-}
-
 impl Product {
     /// As programs and files name it.
     #[must_use]
@@ -408,48 +378,4 @@ fn only<'a>(proxies: &'a [Proxy], what: &str, fits: impl Fn(&Proxy) -> bool) -> 
 
 #[cfg(test)]
 #[allow(clippy::expect_used, reason = "test-only code")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_is_good() {
-        check().expect("proxies.toml");
-    }
-
-    #[test]
-    fn what_is_wrong_with_an_entry_is_told() {
-        let good = TEXT.rsplit_once("[[proxy]]").expect("an entry").1;
-        for (from, to, told) in [
-            ("version", "versions", "unknown field `versions`"),
-            ("debian = ", "suite = ", "no source of this form"),
-            ("nginx-module", "filter", "not those of such a proxy"),
-            ("debian = ", "pypi = ", "not those of such a proxy"),
-            ("debian = ", "system = ", "there must be one nginx whose source is `system`, and there are 2"),
-            ("1.30.6", "1.28.3", "there must be one nginx-1.28.3, and there are 2"),
-            ("suites = ", "# ", "nothing is left for `all`"),
-        ] {
-            assert!(good.contains(from), "{from}");
-            let problem = read(&TEXT.replace(good, &good.replace(from, to))).expect_err(told);
-            assert!(problem.contains(told), "{from} -> {to}: {problem}");
-        }
-    }
-
-    #[test]
-    fn a_suite_may_be_narrowed_to_part_of_its_tests() {
-        let narrowed = all().iter().find(|proxy| proxy.product == Product::Envoy).expect("an Envoy");
-        let suites: Vec<_> = narrowed.further_suites(false).collect();
-        assert_eq!(
-            suites,
-            [("vectors", None), ("hosts", Some("answered_by")), ("hosts", Some("too_old_for_the_module"))]
-        );
-        assert_eq!(envoy().expect("an Envoy").further_suites(true).count(), 0);
-    }
-
-    #[test]
-    fn some_suites_run_only_where_all_is_to_be_run() {
-        let proxy = all().iter().rfind(|proxy| !proxy.all.is_empty()).expect("one with `all`");
-        let [few, every] = [false, true].map(|everything| proxy.further_suites(everything).collect::<Vec<_>>());
-        assert_eq!(few, [("vectors", None), ("hosts", None), ("tls", None)]);
-        assert_eq!(every, [("vectors", None), ("hosts", None), ("tls", None), ("replay", None)]);
-    }
-}
+mod tests;
