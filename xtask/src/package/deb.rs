@@ -1,5 +1,5 @@
-//! Debian packages of the Nginx module: for each Debian's nginx, and for nginx.org's of each version. debhelper makes them, with which
-//! Debian's `nginx-dev` comes.
+//! Debian packages of the Nginx module: for each Debian's nginx, and for nginx.org's of each version. debhelper makes them,
+//! with which Debian's `nginx-dev` comes.
 
 use std::fs;
 use std::path::Path;
